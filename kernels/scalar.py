@@ -1,0 +1,312 @@
+"""Formulas of one number: every activation and its gradient, written once and compiled for each target.
+
+A formula is a leaf: numbers in, a number out. It calls exp, expm1, log1p, tanh and erf by their bare names, which are
+Python's own here; `bind` gives a copy of all formulas in which those names are the target's functions:
+
+    formulas = bind(inlined, exp=exp, expm1=expm1, log1p=log1p, tanh=tanh, erf=erf)
+    silu = formulas["silu"]
+
+`f_grad(dy, x, ...)` is the gradient of `f(x, ...)` times dy; where torch selects (0 or dy) rather than multiplies, so do
+we, which is what keeps an infinite dy out of the flat side. Constants are made in the type of the argument, and both
+sides of a choice are computed before it, so that a loop over a formula becomes vector instructions with a blend.
+"""
+
+import types
+from math import erf, exp, expm1, log1p, tanh
+
+# activations that linear fuses into its epilogue, by torch's default parameters
+IDENTITY, RELU, TANH, SIGMOID, GELU, GELU_TANH, SILU, LEAKY_RELU, ELU = range(9)
+ACTIVATIONS = {
+    None: IDENTITY,
+    "relu": RELU,
+    "tanh": TANH,
+    "sigmoid": SIGMOID,
+    "gelu": GELU,
+    "gelu_tanh": GELU_TANH,
+    "silu": SILU,
+    "leaky_relu": LEAKY_RELU,
+    "elu": ELU,
+}
+# their derivative needs z; that of all others is a function of y = activate(code, z)
+NEEDS_INPUT = frozenset({GELU, GELU_TANH, SILU})
+
+SQRT_HALF = 0.7071067811865476
+# 1 / sqrt(2 pi): the normal density at 0
+NORMAL_PEAK = 0.3989422804014327
+# gelu_tanh: 0.5 * (1 + tanh(u)) = sigmoid(2 u), u = sqrt(2 / pi) * (x + 0.044715 x^3)
+GELU_SCALE = 1.5957691216057308
+GELU_CUBIC = 0.044715
+# Klambauer et al. 2017: the fixed point that keeps mean 0 and variance 1
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
+
+
+def relu(x):
+    return type(x)(0) if x <= 0 else x
+
+
+def relu_grad(dy, x):
+    return type(x)(0) if x <= 0 else dy
+
+
+def leaky_relu(x, negative_slope):
+    return x if x > 0 else x * negative_slope
+
+
+def leaky_relu_grad(dy, x, negative_slope):
+    return dy if x > 0 else dy * negative_slope
+
+
+def threshold(x, at, value):
+    return value if x <= at else x
+
+
+def threshold_grad(dy, x, at):
+    return type(x)(0) if x <= at else dy
+
+
+def hardtanh(x, min_val, max_val):
+    low = min_val if x < min_val else x
+    return max_val if low > max_val else low
+
+
+def hardtanh_grad(dy, x, min_val, max_val):
+    return type(x)(0) if (x <= min_val) | (x >= max_val) else dy
+
+
+def hardsigmoid(x):
+    c = type(x)
+    return hardtanh(x + c(3), c(0), c(6)) * c(1 / 6)
+
+
+def hardsigmoid_grad(dy, x):
+    c = type(x)
+    return dy * c(1 / 6) if (x > -3) & (x < 3) else c(0)
+
+
+def hardswish(x):
+    c = type(x)
+    return x * hardtanh(x + c(3), c(0), c(6)) * c(1 / 6)
+
+
+def hardswish_grad(dy, x):
+    c = type(x)
+    inner = dy * (x * c(1 / 3) + c(0.5))
+    right = inner if x < 3 else dy
+    return c(0) if x <= -3 else right
+
+
+def hardshrink(x, lambd):
+    return type(x)(0) if (x >= -lambd) & (x <= lambd) else x
+
+
+def softshrink(x, lambd):
+    # x * 0 keeps the NaN
+    inner = x + lambd if x < -lambd else x * type(x)(0)
+    return x - lambd if x > lambd else inner
+
+
+def shrink_grad(dy, x, lambd):
+    return type(x)(0) if (x >= -lambd) & (x <= lambd) else dy
+
+
+def elu(x, alpha):
+    left = alpha * expm1(x)
+    return left if x <= 0 else x
+
+
+def elu_grad(dy, x, alpha):
+    left = dy * alpha * exp(x)
+    return left if x <= 0 else dy
+
+
+def celu(x, alpha):
+    left = alpha * expm1(x / alpha)
+    return left if x <= 0 else x
+
+
+def celu_grad(dy, x, alpha):
+    left = dy * exp(x / alpha)
+    return left if x <= 0 else dy
+
+
+def selu(x):
+    c = type(x)
+    left = c(SELU_ALPHA * SELU_SCALE) * expm1(x)
+    return left if x <= 0 else c(SELU_SCALE) * x
+
+
+def selu_grad(dy, x):
+    c = type(x)
+    left = dy * c(SELU_ALPHA * SELU_SCALE) * exp(x)
+    return left if x <= 0 else dy * c(SELU_SCALE)
+
+
+def sigmoid(x):
+    # exp of a negative number: nothing overflows, and small results keep their digits
+    one = type(x)(1)
+    e = exp(-abs(x))
+    return (e if x < 0 else one) / (one + e)
+
+
+def sigmoid_grad(dy, y):
+    return dy * y * (type(y)(1) - y)
+
+
+def tanh_grad(dy, y):
+    return dy * (type(y)(1) - y * y)
+
+
+def tanhshrink(x):
+    return x - tanh(x)
+
+
+def tanhshrink_grad(dy, x):
+    t = tanh(x)
+    return dy * t * t
+
+
+def log_sigmoid(x):
+    negative = x if x < 0 else type(x)(0)
+    return negative - log1p(exp(-abs(x)))
+
+
+def log_sigmoid_grad(dy, x):
+    return dy * sigmoid(-x)
+
+
+def softplus(x, beta, threshold):
+    z = x * beta
+    positive = z if z > 0 else type(x)(0)
+    smooth = (positive + log1p(exp(-abs(z)))) / beta
+    return x if z > threshold else smooth
+
+
+def softplus_grad(dy, x, beta, threshold):
+    z = x * beta
+    smooth = dy * sigmoid(z)
+    return dy if z > threshold else smooth
+
+
+def softsign(x):
+    return x / (type(x)(1) + abs(x))
+
+
+def softsign_grad(dy, x):
+    d = type(x)(1) + abs(x)
+    return dy / (d * d)
+
+
+def silu(x):
+    return x * sigmoid(x)
+
+
+def silu_grad(dy, x):
+    one = type(x)(1)
+    s = sigmoid(x)
+    return dy * s * (one + x * (one - s))
+
+
+def tanh_softplus(x):
+    # tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2), e = exp(x); over exp(-2x) where x > 0, so that nothing overflows
+    c = type(x)
+    t = exp(-abs(x))
+    numerator = t * (t + c(2)) if x < 0 else c(1) + c(2) * t
+    rest = c(2) if x < 0 else c(2) * t * t
+    return numerator / (numerator + rest)
+
+
+def mish(x):
+    return x * tanh_softplus(x)
+
+
+def mish_grad(dy, x):
+    t = tanh_softplus(x)
+    return dy * (t + x * sigmoid(x) * (type(x)(1) - t * t))
+
+
+def normal_cdf(x):
+    c = type(x)
+    return c(0.5) + c(0.5) * erf(x * c(SQRT_HALF))
+
+
+def gelu(x):
+    return x * normal_cdf(x)
+
+
+def gelu_grad(dy, x):
+    c = type(x)
+    density = c(NORMAL_PEAK) * exp(c(-0.5) * x * x)
+    return dy * (normal_cdf(x) + x * density)
+
+
+def gelu_tanh(x):
+    c = type(x)
+    return x * sigmoid(c(GELU_SCALE) * (x + c(GELU_CUBIC) * x * x * x))
+
+
+def gelu_tanh_grad(dy, x):
+    c = type(x)
+    s = sigmoid(c(GELU_SCALE) * (x + c(GELU_CUBIC) * x * x * x))
+    slope = c(GELU_SCALE) * (c(1) + c(3 * GELU_CUBIC) * x * x)
+    return dy * s * (c(1) + x * (c(1) - s) * slope)
+
+
+def activate(code, z):
+    """The activation of ACTIVATIONS with that code; `code` is best a constant, then all other branches fold away."""
+    c = type(z)
+    if code == RELU:
+        return relu(z)
+    if code == TANH:
+        return tanh(z)
+    if code == SIGMOID:
+        return sigmoid(z)
+    if code == GELU:
+        return gelu(z)
+    if code == GELU_TANH:
+        return gelu_tanh(z)
+    if code == SILU:
+        return silu(z)
+    if code == LEAKY_RELU:
+        return leaky_relu(z, c(0.01))
+    if code == ELU:
+        return elu(z, c(1))
+    return z
+
+
+def activate_grad(code, y, z):
+    """The derivative of activate(code, z) by z. y is that activation; z is looked at only for codes in NEEDS_INPUT."""
+    c = type(y)
+    one = c(1)
+    if code == RELU:
+        return relu_grad(one, y)
+    if code == TANH:
+        return tanh_grad(one, y)
+    if code == SIGMOID:
+        return sigmoid_grad(one, y)
+    if code == GELU:
+        return gelu_grad(one, z)
+    if code == GELU_TANH:
+        return gelu_tanh_grad(one, z)
+    if code == SILU:
+        return silu_grad(one, z)
+    if code == LEAKY_RELU:
+        return leaky_relu_grad(one, y, c(0.01))
+    if code == ELU:
+        # exp(z) = y + 1 on the left
+        return one if y > 0 else y + one
+    return one
+
+
+def bind(decorate, **functions):
+    """Every formula of this module, decorated for one target and calling that target's `functions` (exp=, tanh=, ...).
+
+    Returns a dict by name. A formula that `functions` replaces (sigmoid, say) is left out of the decorating.
+    """
+    namespace = {**globals(), **functions}
+    for name, formula in globals().items():
+        if isinstance(formula, types.FunctionType) and name not in functions and name != "bind":
+            # the same code, looking its names up in `namespace`
+            copy = types.FunctionType(formula.__code__, namespace, name)
+            namespace[name] = decorate(copy)
+    return namespace
