@@ -1,0 +1,113 @@
+"""Where compiled kernels are kept between processes.
+
+A user-wide folder (or a user's NUMBA_CACHE_DIR), one subfolder for each version and each flag that changes code.
+An entry is stale when the kernel's file, or any file of this package that it imports, has changed: Numba's own
+cache looks at the kernel's file alone. A folder that cannot be written means no cache, never an error.
+"""
+
+import ast
+import functools
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import llvmlite
+import numba
+from numba.core import config
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+
+PACKAGE = "hotloop.kernels"
+
+
+def _installed_version():
+    try:
+        return version("hotloop")
+    except PackageNotFoundError:
+        return "source"
+
+
+@functools.cache
+def folder():
+    """The cache folder of this process, created; None where nothing can be written."""
+    if os.environ.get("HOTLOOP_CACHE") == "0":
+        return None
+    # bounds checking, the debugger and optimisation level change the code but not Numba's key
+    flags = f"b{int(bool(config.BOUNDSCHECK))}d{int(bool(config.DEBUGINFO_DEFAULT))}o{re.sub('[^0-9a-z]', '', str(config.OPT))}"
+    name = f"{_installed_version()}-numba{numba.__version__}-llvmlite{llvmlite.__version__}-{flags}"
+    homes = [os.environ.get("HOTLOOP_CACHE"), config.CACHE_DIR, _user_cache(), tempfile.gettempdir()]
+    for home in filter(None, homes):
+        path = Path(home) / "hotloop" / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                return path
+        except OSError:
+            continue
+    return None
+
+
+def _user_cache():
+    if sys.platform == "win32":
+        return os.environ.get("LOCALAPPDATA")
+    if sys.platform == "darwin":
+        return os.path.expanduser("~/Library/Caches")
+    return os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+
+
+@functools.cache
+def digest(path):
+    """A hash of a file of the package and of every file of it that it imports, directly or not."""
+    total, seen, todo = hashlib.sha256(), set(), [Path(path)]
+    while todo:
+        file = todo.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        todo.extend(imports(file))
+    for file in sorted(seen):
+        total.update(file.read_bytes())
+    return total.hexdigest()
+
+
+def imports(file):
+    """Files of this package that a file imports by relative imports."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        base = file.parent
+        for _ in range(node.level - 1):
+            base = base.parent
+        base = base.joinpath(*(node.module or "").split(".")) if node.module else base
+        for candidate in (base.with_suffix(".py"), base / "__init__.py", *(base / f"{a.name}.py" for a in node.names)):
+            if candidate.is_file():
+                yield candidate
+
+
+class _Locator(_CacheLocator):
+    def __init__(self, py_func, path):
+        self._path, self._line = path, py_func.__code__.co_firstlineno
+
+    def get_cache_path(self):
+        return str(folder())
+
+    def get_source_stamp(self):
+        return digest(self._path)
+
+    def get_disambiguator(self):
+        return hashlib.sha256(str(self._path).encode()).hexdigest()[:10]
+
+    @classmethod
+    def from_function(cls, py_func, path):
+        return cls(py_func, path)
+
+
+class _Impl(CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012  (Numba's own declaration)
+
+
+class KernelCache(FunctionCache):
+    _impl_class = _Impl

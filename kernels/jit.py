@@ -1,0 +1,146 @@
+"""How kernels are compiled: the one place that imports njit, overload and prange, and that sets flags.
+
+    compiled   an inner function: compiled with the house flags, copied into the kernels that call it
+    exact      the same without any licence to reorder arithmetic: for error-free tricks
+    kernel     a public kernel: a plain function whose arguments are checked as kernels/ref documents them
+    parallel_for(body, n, grain, arguments)   the parallel driver
+    scratch(slot, n, like)                    this thread's workspace
+
+Nothing is compiled before a kernel is called.
+"""
+
+import importlib
+import inspect
+
+import numba
+import numpy as np
+from numba import njit, prange
+from numba.core import typed_passes
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
+from numba.core.lowering import Lower
+from numba.extending import intrinsic, overload
+
+from . import cache, spec, state
+
+__all__ = [
+    "cached",
+    "compile_log",
+    "compiled",
+    "exact",
+    "intrinsic",
+    "kernel",
+    "overload",
+    "parallel_for",
+    "prange",
+    "scratch",
+]
+
+# NaN and Inf keep their meaning: no nnan, ninf, and no arcp, which costs a rounding
+FASTMATH = frozenset({"reassoc", "contract", "nsz"})
+
+# what this process compiled or loaded: (kernel, seconds, "compiled" | "loaded")
+compile_log: list[tuple[str, float, str]] = []
+
+
+class _WideLower(Lower):
+    """Lowering that asks for 512-bit vectors, which LLVM otherwise avoids on most CPUs that have them."""
+
+    def setup_function(self, fndesc):
+        super().setup_function(fndesc)
+        # llvmlite knows no quoted attributes: its set checks names, the set it derives from does not
+        set.add(self.function.attributes, '"prefer-vector-width"="512"')
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _WideLowering(typed_passes.NativeLowering):
+    _name = "wide_native_lowering"
+
+    @property
+    def lowering_class(self):
+        return _WideLower
+
+
+class _Compiler(CompilerBase):
+    def define_pipelines(self):
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes = [(_WideLowering if p is typed_passes.NativeLowering else p, text) for p, text in pipeline.passes]
+        pipeline.passes = passes
+        pipeline.finalize()
+        return [pipeline]
+
+
+FLAGS = {"error_model": "numpy", "nogil": True, "pipeline_class": _Compiler}
+
+
+def compiled(function):
+    """An inner function of kernels: reductions may be reordered for vectors, NaN and Inf are honoured."""
+    return njit(fastmath=set(FASTMATH), **FLAGS)(function)
+
+
+def exact(function):
+    """An inner function whose floating-point operations are done exactly as written."""
+    return njit(**FLAGS)(function)
+
+
+def cached(dispatcher):
+    """Let a dispatcher find its code in the cache folder, and leave it there; where there is one."""
+    if cache.folder() is not None and not isinstance(dispatcher._cache, cache.KernelCache):
+        dispatcher._cache = cache.KernelCache(dispatcher.py_func)
+    return dispatcher
+
+
+def parallel_for(body, n, grain, arguments):
+    """Run body(begin, end, *arguments) over [0, n) in chunks of `grain`, on the threads that are free.
+
+    For use in compiled code. body is a `compiled` function that returns nothing, raises nothing and writes only
+    what its own range owns; grain may depend on shapes, never on threads: the chunks, and so the bits, are the same
+    for any number of threads. Inside another region the chunks run one after the other on the calling thread.
+    """
+    for begin in range(0, n, grain):
+        body(begin, min(n, begin + grain), *arguments)
+
+
+@overload(parallel_for, inline="never")
+def _parallel_for(body, n, grain, arguments):
+    from .threads import run_region
+
+    def run(body, n, grain, arguments):
+        trampoline, context = state.bind(body, arguments)
+        run_region(trampoline, context, n, grain)
+
+    return run
+
+
+def scratch(slot, n, like):
+    """A 1-D workspace of n elements of like's dtype from the calling thread's arena; contents undefined.
+
+    For use in compiled code. 64-byte aligned, good until the same slot (0 .. 7) is asked for again on this thread.
+    """
+    return np.empty(n, like.dtype)
+
+
+@overload(scratch)
+def _scratch(slot, n, like):
+    dtype = like.dtype
+    itemsize = np.dtype(str(dtype)).itemsize
+
+    def get(slot, n, like):
+        return numba.carray(state.as_pointer(state.scratch_address(slot, n * itemsize)), (n,), dtype)
+
+    return get
+
+
+def kernel(function):
+    """Make a public kernel of a body: a plain function with the arguments and documentation of its ref twin.
+
+    The checks of `kernels/ref` (shapes, dtypes, layout, writability) run before the body, compiled into the same
+    function. The public function also resolves inside any @njit function.
+    """
+    from .entry import Kernel
+
+    module, name = function.__module__, function.__name__
+    twin = getattr(importlib.import_module(module.replace(".cpu.", ".ref.")), name)
+    if inspect.signature(twin) != inspect.signature(function):
+        raise TypeError(f"{name}: arguments {inspect.signature(function)} differ from ref's {inspect.signature(twin)}")
+    return Kernel(function, spec.parse(twin), twin.__doc__ or "").public

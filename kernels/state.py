@@ -1,0 +1,263 @@
+"""Process state that compiled code must see, and the few machine operations Numba does not offer.
+
+Numba freezes Python globals into compiled code. What may change during a process (threads, the pool, scratch
+memory) lives in one array of 64-bit words instead, behind the symbol `hotloop_state`; compiled code, cached or
+fresh, ours or a user's, reads the words through the intrinsics below.
+"""
+
+import ctypes
+import platform
+import sys
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+# words of the state; those that several threads write have a cache line (8 words) of their own
+THREADS = 0  # threads a parallel region may use, set_num_threads
+WORKERS = 1  # workers alive
+SCRATCH = 2  # 8 words: thread-local storage keys of the scratch slots
+LOCK = 16  # 1 while a region runs
+JOB = 24  # generation, open, body, context, n, grain, chunks
+NEXT = 32  # next chunk to claim
+ACTIVE = 40  # workers inside a region
+SLEEPERS = 48  # workers asleep
+WORDS = 64
+
+SLOTS = 8
+
+_memory = np.zeros(WORDS + 8, np.int64)
+_start = -_memory.ctypes.data % 64 // 8
+words = _memory[_start : _start + WORDS]
+llvm.add_symbol("hotloop_state", words.ctypes.data)
+
+_libc = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
+_i64, _i8p = ir.IntType(64), ir.IntType(8).as_pointer()
+
+if sys.platform == "win32":
+    _kernel32 = ctypes.WinDLL("kernel32")
+    words[SCRATCH : SCRATCH + SLOTS] = [_kernel32.TlsAlloc() for _ in range(SLOTS)]
+    _GET, _SET = "TlsGetValue", "TlsSetValue"
+    for _name in (_GET, _SET, "Sleep"):
+        llvm.add_symbol(_name, ctypes.cast(getattr(_kernel32, _name), ctypes.c_void_p).value)
+else:
+    # a thread that ends frees its scratch: the key's destructor is libc's own free
+    for _slot in range(SLOTS):
+        _key = ctypes.c_uint64(0)
+        _libc.pthread_key_create(ctypes.byref(_key), ctypes.cast(_libc.free, ctypes.c_void_p))
+        words[SCRATCH + _slot] = _key.value & 0xFFFFFFFF
+    _GET, _SET = "pthread_getspecific", "pthread_setspecific"
+
+
+def _external(builder, name, result, args):
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, args), name)
+
+
+def _word(builder, index):
+    table = builder.module.globals.get("hotloop_state")
+    if table is None:
+        table = ir.GlobalVariable(builder.module, ir.ArrayType(_i64, WORDS), "hotloop_state")
+    return builder.gep(table, [ir.Constant(_i64, 0), index], inbounds=True)
+
+
+@intrinsic
+def load(typingctx, index):
+    """words[index], read after everything that the thread that stored it wrote before (acquire)."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load_atomic(_word(builder, args[0]), "seq_cst", 8)
+
+    return types.int64(types.intp), codegen
+
+
+@intrinsic
+def store(typingctx, index, value):
+    """words[index] = value, after everything this thread wrote before (release)."""
+
+    def codegen(context, builder, signature, args):
+        builder.store_atomic(args[1], _word(builder, args[0]), "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.int64), codegen
+
+
+@intrinsic
+def fetch_add(typingctx, index, value):
+    """Add to words[index] and give what it held before, as one step."""
+
+    def codegen(context, builder, signature, args):
+        return builder.atomic_rmw("add", _word(builder, args[0]), args[1], "seq_cst")
+
+    return types.int64(types.intp, types.int64), codegen
+
+
+@intrinsic
+def swap_if(typingctx, index, expected, value):
+    """Set words[index] to value if it holds expected; tells whether it did."""
+
+    def codegen(context, builder, signature, args):
+        pair = builder.cmpxchg(_word(builder, args[0]), args[1], args[2], "seq_cst", "seq_cst")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(types.intp, types.int64, types.int64), codegen
+
+
+@intrinsic
+def pause(typingctx):
+    """A hint to the core that this is a spinning loop."""
+
+    def codegen(context, builder, signature, args):
+        machine = platform.machine().lower()
+        if machine in ("x86_64", "amd64"):
+            builder.call(_external(builder, "llvm.x86.sse2.pause", ir.VoidType(), []), [])
+        elif machine in ("aarch64", "arm64"):
+            hint = _external(builder, "llvm.aarch64.hint", ir.VoidType(), [ir.IntType(32)])
+            builder.call(hint, [ir.Constant(ir.IntType(32), 1)])  # yield
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine()) if sys.platform == "linux" else None
+
+
+@intrinsic
+def sleep_while(typingctx, index, value):
+    """Sleep until somebody wakes the word; returns at once if it no longer holds value. May return early.
+
+    A futex on Linux; elsewhere a nap of half a millisecond, so that callers poll.
+    """
+
+    def codegen(context, builder, signature, args):
+        if _FUTEX:
+            futex = _external(builder, "syscall", _i64, [_i64] * 7)
+            address = builder.ptrtoint(_word(builder, args[0]), _i64)
+            zero = ir.Constant(_i64, 0)
+            # FUTEX_WAIT | FUTEX_PRIVATE_FLAG on the low half of the word (little endian)
+            builder.call(futex, [ir.Constant(_i64, _FUTEX), address, ir.Constant(_i64, 128), args[1], zero, zero, zero])
+        elif sys.platform == "win32":
+            builder.call(_external(builder, "Sleep", ir.VoidType(), [ir.IntType(32)]), [ir.Constant(ir.IntType(32), 1)])
+        else:
+            builder.call(
+                _external(builder, "usleep", ir.IntType(32), [ir.IntType(32)]), [ir.Constant(ir.IntType(32), 500)]
+            )
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.int64), codegen
+
+
+@intrinsic
+def wake(typingctx, index):
+    """Wake every thread asleep on the word."""
+
+    def codegen(context, builder, signature, args):
+        if _FUTEX:
+            futex = _external(builder, "syscall", _i64, [_i64] * 7)
+            address = builder.ptrtoint(_word(builder, args[0]), _i64)
+            zero = ir.Constant(_i64, 0)
+            everyone = ir.Constant(_i64, 2**31 - 1)
+            builder.call(
+                futex, [ir.Constant(_i64, _FUTEX), address, ir.Constant(_i64, 129), everyone, zero, zero, zero]
+            )
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
+
+
+@intrinsic
+def scratch_address(typingctx, slot, nbytes):
+    """Address of at least nbytes of this thread's own memory, aligned to 64 bytes; grown, never given back.
+
+    The block is malloc's: word 0 holds its capacity, the data starts at the next 64-byte boundary.
+    """
+
+    def codegen(context, builder, signature, args):
+        slot, nbytes = args
+        key = builder.load(_word(builder, builder.add(slot, ir.Constant(_i64, SCRATCH))))
+        if sys.platform != "win32" and sys.platform != "darwin":
+            key = builder.trunc(key, ir.IntType(32))
+        get = _external(builder, _GET, _i8p, [key.type])
+        put = _external(builder, _SET, ir.IntType(32), [key.type, _i8p])
+        block = builder.alloca(_i8p)
+        builder.store(builder.call(get, [key]), block)
+        null = ir.Constant(_i8p, None)
+        absent = builder.icmp_unsigned("==", builder.load(block), null)
+        small = builder.alloca(ir.IntType(1))
+        builder.store(absent, small)
+        with builder.if_then(builder.not_(absent)):
+            capacity = builder.load(builder.bitcast(builder.load(block), _i64.as_pointer()))
+            builder.store(builder.icmp_signed("<", capacity, nbytes), small)
+        with builder.if_then(builder.load(small), likely=False):
+            builder.call(_external(builder, "free", ir.VoidType(), [_i8p]), [builder.load(block)])
+            size = builder.add(nbytes, ir.Constant(_i64, 128))
+            fresh = builder.call(_external(builder, "malloc", _i8p, [_i64]), [size])
+            builder.store(nbytes, builder.bitcast(fresh, _i64.as_pointer()))
+            builder.call(put, [key, fresh])
+            builder.store(fresh, block)
+        address = builder.ptrtoint(builder.load(block), _i64)
+        address = builder.add(address, ir.Constant(_i64, 8 + 63))
+        return builder.and_(address, ir.Constant(_i64, -64))
+
+    return types.intp(types.intp, types.intp), codegen
+
+
+@intrinsic
+def as_pointer(typingctx, address):
+    """An address as the pointer that numba.carray takes."""
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], _i8p)
+
+    return types.voidptr(types.intp), codegen
+
+
+@intrinsic
+def run_body(typingctx, body, context_address, begin, end):
+    """Call the trampoline that `bind` made."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.FunctionType(ir.VoidType(), [_i64, _i64, _i64])
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
+def bind(typingctx, body, arguments):
+    """(trampoline, context): addresses with which any thread can run body(begin, end, *arguments).
+
+    body is a compiled function, arguments a tuple. The tuple is kept in the caller's frame: both addresses are
+    good until the caller returns.
+    """
+    dispatcher = body.dispatcher
+    inputs = (types.intp, types.intp, *arguments)
+    dispatcher.compile(inputs)
+    compiled = dispatcher.overloads[inputs]
+    if compiled.signature.return_type != types.none:
+        raise TypeError(f"the body of a parallel region must return nothing: {dispatcher.py_func.__name__}")
+
+    def codegen(context, builder, signature, args):
+        context.add_linking_libs([compiled.library])
+        kept = cgutils.alloca_once_value(builder, args[1])
+        trampoline = ir.Function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [_i64, _i64, _i64]),
+            builder.module.get_unique_name(f"region.{compiled.fndesc.mangled_name}"),
+        )
+        trampoline.linkage = "internal"
+        inner = ir.IRBuilder(trampoline.append_basic_block())
+        values = inner.load(inner.inttoptr(trampoline.args[0], kept.type))
+        function = context.declare_function(builder.module, compiled.fndesc)
+        unpacked = [inner.extract_value(values, i) for i in range(len(arguments))]
+        context.call_conv.call_function(
+            inner, function, types.none, inputs, [trampoline.args[1], trampoline.args[2], *unpacked]
+        )
+        inner.ret_void()
+        pair = [builder.ptrtoint(trampoline, _i64), builder.ptrtoint(kept, _i64)]
+        return context.make_tuple(builder, signature.return_type, pair)
+
+    return types.UniTuple(types.intp, 2)(body, arguments), codegen
