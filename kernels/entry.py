@@ -83,9 +83,10 @@ class Kernel:
             reasons = [_type_problem(a, t) for a, t in zip(self.spec.arguments, types_, strict=True)]
             for reason in filter(None, reasons):
                 raise errors.TypingError(f"{self.full_name}: {reason}")
-            floats = {t.dtype for a, t in zip(self.spec.arguments, types_, strict=True) if a.is_array and not a.dtype}
-            if len(floats) > 1:
-                raise errors.TypingError(f"{self.full_name}: mixed dtypes {sorted(map(str, floats))}")
+            for kind in ("", "same"):
+                found = {t.dtype for a, t in zip(self.spec.arguments, types_, strict=True) if a.is_array and a.dtype == kind}
+                if len(found) > 1:
+                    raise errors.TypingError(f"{self.full_name}: mixed dtypes {sorted(map(str, found))}")
             return self._inner(types_)
 
         typed.__signature__ = inspect.signature(self.public)
@@ -109,7 +110,7 @@ def _bring_to_form(argument, value):
     ndim = 1 if argument.any_shape else len(argument.dims)
     if argument.optional and value.size == 0:
         return np.empty((0,) * ndim, value.dtype)
-    if argument.any_shape and argument.role != "strided":
+    if argument.any_shape and not argument.strided:
         value = value.reshape(-1)
     if not value.flags.writeable:
         # compiled code does not write to it; a read-only array would be a type, and a compilation, of its own
@@ -132,13 +133,13 @@ def _type_problem(argument, type_):
         return None
     if not isinstance(type_, types.Array):
         return f"{argument.name}: expected an array, got {type_}"
-    if argument.role != "strided" and type_.layout != "C":
+    if not argument.strided and type_.layout != "C":
         return f"{argument.name}: expected a C-contiguous array, got {type_}; use np.ascontiguousarray"
     if argument.written and not type_.mutable:
         return f"{argument.name}: expected a writable array, got {type_}"
     if not argument.dtype and type_.dtype not in (types.float32, types.float64):
         return f"{argument.name}: expected float32 or float64, got {type_.dtype}"
-    if argument.dtype not in ("", "any") and str(type_.dtype) != argument.dtype:
+    if argument.dtype not in ("", "any", "same") and str(type_.dtype) != argument.dtype:
         return f"{argument.name}: expected {argument.dtype}, got {type_.dtype}"
     ndim = len(argument.dims)
     if not argument.any_shape and type_.ndim != ndim and not argument.optional:
@@ -150,7 +151,7 @@ def _formed_source(argument, type_):
     if not argument.is_array:
         return f"{argument.kind}({argument.name})"
     ndim = 1 if argument.any_shape else len(argument.dims)
-    if type_.ndim == ndim or argument.role == "strided":
+    if type_.ndim == ndim or argument.strided:
         return argument.name
     # an absent optional array may come with one dimension; reshape refuses it if it is not empty
     return f"{argument.name}.reshape({(-1,) if argument.any_shape else (0,) * ndim})"

@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-ROLES = {"out", "acc", "inout", "work", "strided"}
+ROLES = {"out", "acc", "inout", "work"}
 SCALARS = {"float": float, "int": int, "bool": bool}
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 _ARRAY = re.compile(
     r"^(?P<name>\w+)\s+\((?P<dims>[^()]*(?:\([^()]*\)[^()]*)*)\)(?P<optional>\s+or\s+\(0,\))?"
-    r"(?:\s+(?P<dtype>u?int\d+|float\d+|bool|any)\b)?(?:\s+\[(?P<role>\w+)\])?(?:\s+(?P<text>.*))?$"
+    r"(?:\s+(?P<dtype>u?int\d+|float\d+|bool|any|same)\b)?"
+    r"(?:\s+\[(?!strided)(?P<role>\w+)\])?(?P<strided>\s+\[strided\])?(?:\s+(?P<text>.*))?$"
 )
 _SCALAR = re.compile(r"^(?P<name>\w+)\s+(?P<kind>float|int|bool)\b(?:\s+(?P<text>.*))?$")
 _LETTERS = re.compile(r"^[A-Z][A-Z0-9]*$")
@@ -35,8 +36,9 @@ class Argument:
     kind: str  # "array" or the name of a scalar type
     dims: tuple[str, ...] = ()
     optional: bool = False
-    dtype: str = ""  # "": the kernel's floating dtype; "any": unchecked
+    dtype: str = ""  # "": the kernel's floating dtype; "any": unchecked; "same": any, but one for all so marked
     role: str = ""
+    strided: bool = False  # may have any strides
 
     @property
     def is_array(self):
@@ -78,7 +80,10 @@ def parse(function):
             role = m["role"] or ""
             if role and role not in ROLES:
                 raise ValueError(f"{function.__name__}: {m['name']}: role [{role}] is none of {sorted(ROLES)}")
-            found.setdefault(m["name"], Argument(m["name"], "array", dims, bool(m["optional"]), m["dtype"] or "", role))
+            found.setdefault(
+                m["name"],
+                Argument(m["name"], "array", dims, bool(m["optional"]), m["dtype"] or "", role, bool(m["strided"])),
+            )
         elif m := _SCALAR.match(line):
             found.setdefault(m["name"], Argument(m["name"], m["kind"]))
     code = function.__code__
@@ -139,7 +144,7 @@ def contiguous(a):
 def _type_refusal(spec, args):
     if len(args) != len(spec.arguments):
         return TypeError(f"{spec.name}: expected {len(spec.arguments)} arguments {spec.names}, got {len(args)}")
-    floating = None
+    floating = same = None
     for arg, value in zip(spec.arguments, args, strict=True):
         where = f"{spec.name}: {arg.name}"
         if not arg.is_array:
@@ -156,12 +161,16 @@ def _type_refusal(spec, args):
             if floating is None or dtype != floating:
                 expected = "float32 or float64" if floating is None else f"{floating} as the arguments before it"
                 return TypeError(f"{where}: expected {expected}, got {dtype}")
+        elif arg.dtype == "same":
+            same = same or dtype
+            if dtype != same:
+                return TypeError(f"{where}: expected {same} as the arguments before it, got {dtype}")
         elif arg.dtype != "any" and dtype != np.dtype(arg.dtype):
             return TypeError(f"{where}: expected {arg.dtype}, got {dtype}")
         if not arg.any_shape and value.ndim != len(arg.dims) and not (arg.optional and value.size == 0):
             return ValueError(f"{where}: expected shape {arg.shape}, got {tuple(value.shape)}")
         if isinstance(value, np.ndarray):
-            if arg.role != "strided" and not value.flags.c_contiguous:
+            if not arg.strided and not value.flags.c_contiguous:
                 return ValueError(f"{where}: expected a C-contiguous array, got strides {value.strides}")
             if not value.flags.aligned:
                 return ValueError(f"{where}: expected an aligned array of {dtype}")
