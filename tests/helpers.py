@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hotloop.kernels import spec
 
 ROOT = Path(__file__).resolve().parent.parent
 BACKENDS = ("ref", "cpu", "cuda")
@@ -52,15 +53,14 @@ class Backend:
     def __call__(self, path, *args):
         """Run the kernel; arrays it writes are written in place, arrays it only reads must come back unchanged."""
         kernel = self.kernel(path)
-        roles = roles_of(path)
         before = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
         if self.name == "cuda":
             _call_on_device(kernel, args)
         else:
             assert kernel(*args) is None, f"{path} must return None"
-        for (name, role), old, new in zip(roles, before, args, strict=True):
-            if role is None and isinstance(new, np.ndarray):
-                assert same(old, new), f"{path} changed its input {name}"
+        for arg, old, new in zip(arguments_of(path), before, args, strict=True):
+            if arg.is_array and not arg.written:
+                assert same(old, new), f"{path} changed its input {arg.name}"
 
 
 def _call_on_device(kernel, args):
@@ -85,27 +85,10 @@ def require(backend_name):
         pytest.skip("CUDA: no device here; NUMBA_ENABLE_CUDASIM=1 runs the simulator")
 
 
-def roles_of(path):
-    """[(argument, role)] of a kernel, from the docstring of its definition in ref; role None: read-only or a scalar."""
+def arguments_of(path):
+    """The documented arguments of a kernel (name, shape, role ...), from its definition in ref."""
     module, function = path.split(".")
-    definition = getattr(importlib.import_module(f"hotloop.kernels.ref.{module}"), function)
-    documented = argument_lines(definition.__doc__ or "")
-    code = definition.__code__
-    names = code.co_varnames[: code.co_argcount]
-    missing = [name for name in names if name not in documented]
-    assert not missing, f"ref/{path}: arguments without a line in the docstring: {missing}"
-    return [(name, documented[name]) for name in names]
-
-
-def argument_lines(doc):
-    """{argument: role or None} from the lines `name  (dims) ... [role] ...` and `name  float|int|bool ...`."""
-    found = {}
-    for line in doc.splitlines():
-        match = re.match(r"\s+([A-Za-z_]\w*)\s+(\(.*?\)|(?:float|int|bool)\b)(.*)", line)
-        if match:
-            role = re.search(r"\[(out|acc|inout|work)\]", match[3])
-            found.setdefault(match[1], role[1] if role else None)
-    return found
+    return spec.parse(getattr(importlib.import_module(f"hotloop.kernels.ref.{module}"), function)).arguments
 
 
 def poison(shape, dtype):
@@ -159,23 +142,23 @@ def agree(backend, path, *args, tol=None):
     The dtype is that of the arrays given. `[out]` and `[work]` arrays are poisoned here; `[acc]` and `[inout]` keep
     what the caller put there. Integer and boolean outputs must be equal.
     """
-    roles = roles_of(path)
-    assert len(roles) == len(args), f"{path} takes {len(roles)} arguments: {[name for name, _ in roles]}"
+    documented = arguments_of(path)
+    assert len(documented) == len(args), f"{path} takes {len(documented)} arguments: {[d.name for d in documented]}"
     # what is only read keeps its strides
-    args = [a.copy() if role and isinstance(a, np.ndarray) else a for (_, role), a in zip(roles, args, strict=True)]
-    for (_, role), a in zip(roles, args, strict=True):
-        if role in ("out", "work") and isinstance(a, np.ndarray):
+    args = [a.copy() if d.written else a for d, a in zip(documented, args, strict=True)]
+    for d, a in zip(documented, args, strict=True):
+        if d.role in ("out", "work"):
             a[...] = poison(a.shape, a.dtype)
     wide = [_in_float64(a) if isinstance(a, np.ndarray) else a for a in args]
     Backend("ref")(path, *wide)
     backend(path, *args)
-    for (name, role), got, want in zip(roles, args, wide, strict=True):
-        if role not in ("out", "acc", "inout"):
+    for d, got, want in zip(documented, args, wide, strict=True):
+        if d.role not in ("out", "acc", "inout"):
             continue
         if got.dtype.kind == "f":
-            close(got, want, tol, f"{path} {name}")
+            close(got, want, tol, f"{path} {d.name}")
         else:
-            assert np.array_equal(got, want), f"{path} {name} differs"
+            assert np.array_equal(got, want), f"{path} {d.name} differs"
     return args
 
 
@@ -210,11 +193,11 @@ def finite_difference(f, x, eps=1e-5):
     return gradient
 
 
-def python(*args, env=None, timeout=600):
-    """Run a Python process from the repository root with extra environment; its stdout, or a failure with all it said."""
+def python(*args, env=None, cwd=ROOT, timeout=600):
+    """Run Python with extra environment variables; gives its stdout, or fails with all it said."""
     full = {**os.environ, **{k: str(v) for k, v in (env or {}).items()}}
     done = subprocess.run(
-        [sys.executable, *map(str, args)], cwd=ROOT, env=full, capture_output=True, text=True, timeout=timeout
+        [sys.executable, *map(str, args)], cwd=cwd, env=full, capture_output=True, text=True, timeout=timeout
     )
     assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout[-8000:]}\n{done.stderr[-8000:]}"
     return done.stdout

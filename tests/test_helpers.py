@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import absent, argument_lines, close, error, finite_difference, poison, ulps
+from helpers import absent, close, error, finite_difference, poison, ulps
 
 
 def test_close_rejects_nan_and_missed_infinities():
@@ -43,16 +43,3 @@ def test_poison():
 def test_finite_difference():
     x = np.array([[1.0, 2.0], [3.0, 4.0]])
     close(finite_difference(lambda: float((x**3).sum()), x), 3 * x**2, 1e-8)
-
-
-def test_argument_lines():
-    doc = """y = f(x)
-
-        y      (N, 4*H)        [out]  result
-        b      (H,) or (0,)           bias
-        t      (N,) int64             labels
-        scale  float                  strength
-
-        Raises ValueError for (odd) shapes.
-        """
-    assert argument_lines(doc) == {"y": "out", "b": None, "t": None, "scale": None}
