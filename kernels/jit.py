@@ -2,6 +2,7 @@
 
     compiled   an inner function: compiled with the house flags, copied into the kernels that call it
     exact      the same without any licence to reorder arithmetic: for error-free tricks
+    inlined    a leaf that is part of its caller's loops before LLVM looks for vectors
     kernel     a public kernel: a plain function whose arguments are checked as kernels/ref documents them
     parallel_for(body, n, grain, arguments)   the parallel driver
     scratch(slot, n, like)                    this thread's workspace
@@ -28,6 +29,7 @@ __all__ = [
     "compile_log",
     "compiled",
     "exact",
+    "inlined",
     "intrinsic",
     "kernel",
     "overload",
@@ -81,6 +83,11 @@ def compiled(function):
 def exact(function):
     """An inner function whose floating-point operations are done exactly as written."""
     return njit(**FLAGS)(function)
+
+
+def inlined(function):
+    """A leaf that is copied into its caller before loops become vectors, however long it is."""
+    return njit(fastmath=set(FASTMATH), forceinline=True, **FLAGS)(function)
 
 
 def cached(dispatcher):
