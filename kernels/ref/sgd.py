@@ -1,0 +1,42 @@
+"""Stochastic gradient descent on a flat run of parameters."""
+
+
+def sgd_update(param, momentum_buffer, grad, step, hyper, nesterov, maximize):
+    """One step of SGD, in place.
+
+    g = (-grad if maximize else grad) + weight_decay * param
+    b = g at the first step, else momentum * b + (1 - dampening) * g        when momentum != 0
+    d = g + momentum * b if nesterov, else b, else g when momentum == 0
+    param = param - lr * d
+
+    param            (N,)          [inout]  parameters
+    momentum_buffer  (N,) or (0,)  [inout]  b; not read at the first step; size 0 only when momentum is 0
+    grad             (N,)                   gradients
+    step             (P,) float64  [inout]  momentum steps made before this one, the same for the whole run; 1 is added
+    hyper            (4,) float64           lr, momentum, dampening, weight_decay
+    nesterov         bool                   look ahead along the momentum
+    maximize         bool                   climb instead of descending
+
+    step counts only while momentum is not 0: it tells whether b has begun. A run of several parameters has an entry for
+    each, all equal (P is 1 for one).
+
+    Raises ValueError when momentum is not 0 and there is no momentum_buffer or no step.
+    Source: as torch.optim.SGD.
+    """
+    cast = param.dtype.type
+    lr, momentum, kept, weight_decay = cast(hyper[0]), cast(hyper[1]), cast(1 - hyper[2]), cast(hyper[3])
+    gradient = -grad if maximize else grad
+    if weight_decay != 0:
+        gradient = gradient + weight_decay * param
+    if momentum != 0:
+        if momentum_buffer.size != param.size:
+            raise ValueError("momentum needs a momentum_buffer of param's size, got size 0")
+        if step.size == 0:
+            raise ValueError("momentum needs step of size 1 or more, got size 0")
+        if step[0] == 0:
+            momentum_buffer[...] = gradient
+        else:
+            momentum_buffer[...] = momentum * momentum_buffer + kept * gradient
+        step += 1
+        gradient = gradient + momentum * momentum_buffer if nesterov else momentum_buffer
+    param -= lr * gradient
