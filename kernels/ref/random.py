@@ -46,7 +46,7 @@ def state_forward(state, generator, blocks):
     blocks     int                   how many counters the fill uses
     """
     state[...] = generator
-    generator[1] += U64(blocks)
+    generator[1:] += U64(blocks)
 
 
 def uniform_forward(y, state, low, high):
@@ -121,7 +121,9 @@ def randint_forward(y, state, low, high):
     """
     if high <= low:
         raise ValueError("the range low .. high is empty")
-    y[...] = np.array([low + ((high - low) * int(r) >> 64) for r in long_words(state, y.size)], np.int64).reshape(y.shape)
+    y[...] = np.array([low + ((high - low) * int(r) >> 64) for r in long_words(state, y.size)], np.int64).reshape(
+        y.shape
+    )
 
 
 def permutation_forward(y, state):

@@ -1,0 +1,145 @@
+"""Random fills: the published Philox vectors, the same numbers on every backend and for any number of threads."""
+
+import numpy as np
+import pytest
+from helpers import agree, poison
+
+STATE = np.array([0x0123456789ABCDEF, 2**32 - 3], np.uint64)  # the counter carries into its second word
+SHAPES = [(0,), (1,), (3,), (4,), (61,), (5, 7), (2049,), (16384 + 17,)]
+
+# Random123's kat_vectors, philox4x32 10: counter, key, words
+KNOWN = [
+    ((0,) * 4, (0,) * 2, (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+]
+
+
+@pytest.mark.parametrize("counter, key, words", KNOWN, ids=["zeros", "ones", "pi"])
+def test_known_answers(counter, key, words):
+    from hotloop.kernels.cpu import random as cpu
+    from hotloop.kernels.ref import random as ref
+
+    assert tuple(int(w) for w in ref.philox(counter, key)) == words
+    assert cpu.philox(*(np.uint64(c) for c in counter + key)) == words
+
+
+def test_words_do_not_repeat(rng):
+    """Counters, lanes and seeds all give words of their own."""
+    from hotloop.kernels.ref.random import words
+
+    a = np.concatenate([words(np.array([seed, 0], np.uint64), 4000, lane) for seed in (0, 1, 2**32) for lane in (0, 1)])
+    assert np.unique(a).size > a.size - 10
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_uniform(backend, dtype, shape):
+    agree(backend, "random.uniform_forward", poison(shape, dtype), STATE, -1.0, 3.0)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_normal(backend, dtype, shape):
+    agree(backend, "random.normal_forward", poison(shape, dtype), STATE, 1.0, 2.0)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_bernoulli(backend, dtype, shape, p):
+    (y, *_) = agree(backend, "random.bernoulli_forward", poison(shape, dtype), STATE, p)
+    if p in (0.0, 1.0):
+        assert (y == p).all()
+
+
+@pytest.mark.parametrize("low, high", [(-3, 5), (0, 1), (-(2**63), 2**63 - 1)], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_randint(backend, shape, low, high):
+    (y, *_) = agree(backend, "random.randint_forward", poison(shape, np.int64), STATE, low, high)
+    assert y.size == 0 or (low <= y.min() and y.max() < high)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 61, 2048, 4099])
+def test_permutation(backend, n):
+    (y, _) = agree(backend, "random.permutation_forward", poison(n, np.int64), STATE)
+    assert np.array_equal(np.sort(y), np.arange(n))
+
+
+def test_state(backend):
+    state, generator = poison(2, np.uint64), np.array([7, 2**64 - 2], np.uint64)
+    backend("random.state_forward", state, generator, 5)
+    assert state.tolist() == [7, 2**64 - 2] and generator.tolist() == [7, 3]
+
+
+def test_same_bits_as_the_reference(backend, dtype):
+    """Not close but equal, and a fill continues where the one before it ended."""
+    from hotloop.kernels.ref import random as ref
+
+    y, want = np.empty(4096 + 60, dtype), np.empty(4096 + 60, dtype)
+    ref.uniform_forward(want, STATE, 0.1, 0.7)
+    backend("random.uniform_forward", y, STATE, 0.1, 0.7)
+    assert np.array_equal(y, want)
+    later = STATE + np.array([0, 1024], np.uint64)
+    tail = y[4096:].copy()
+    backend("random.uniform_forward", tail, later, 0.1, 0.7)
+    assert np.array_equal(tail, want[4096:])
+
+
+def test_float32_is_float64_cut_short(backend):
+    single, double = np.empty(1000, np.float32), np.empty(1000)
+    backend("random.uniform_forward", single, STATE, 0.0, 1.0)
+    backend("random.uniform_forward", double, STATE, 0.0, 1.0)
+    assert np.array_equal(single, np.floor(double * 2**24) / 2**24)
+
+
+def test_moments(dtype):
+    """Means and spreads within five standard errors, a normal's tails and independence of neighbours."""
+    from hotloop.kernels.cpu import random as cpu
+
+    n = 200_000
+    y = np.empty(n, dtype)
+    cpu.uniform_forward(y, STATE, 0.0, 1.0)
+    assert 0 <= y.min() and y.max() < 1
+    assert abs(y.mean(dtype=np.float64) - 0.5) < 5 * np.sqrt(1 / 12 / n)
+    counts = np.bincount((y * 64).astype(int), minlength=64)
+    assert ((counts - n / 64) ** 2 / (n / 64)).sum() < 63 + 5 * np.sqrt(126)
+    cpu.normal_forward(y, STATE, 0.0, 1.0)
+    z = y.astype(np.float64)
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
+        assert abs((z**power).mean() - moment) < 5 * np.sqrt(variance / n)
+    for lag in (1, 2, 3, 4, 64):
+        assert abs((z[lag:] * z[:-lag]).mean()) < 5 / np.sqrt(n)
+    assert abs((np.abs(z) > 3).mean() - 0.0026998) < 5 * np.sqrt(0.0027 / n)
+
+
+def test_permutations_are_even():
+    """Every order of four comes about equally often."""
+    from hotloop.kernels.cpu import random as cpu
+
+    y, seen = np.empty(4, np.int64), {}
+    for i in range(6000):
+        cpu.permutation_forward(y, np.array([3, i], np.uint64))
+        seen[tuple(y)] = seen.get(tuple(y), 0) + 1
+    counts = np.array(list(seen.values()))
+    assert counts.size == 24 and ((counts - 250) ** 2 / 250).sum() < 23 + 5 * np.sqrt(46)
+
+
+def test_uniform_never_reaches_high(backend):
+    """Where float32 has two neighbours only, the upper one is not given."""
+    low, high = 1.0, float(np.nextafter(np.float32(1), np.float32(2)))
+    y = poison(1000, np.float32)
+    backend("random.uniform_forward", y, STATE, low, high)
+    assert (y == 1).all()
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.5, np.nan], ids=str)
+def test_bad_probability(backend, p):
+    with pytest.raises(ValueError, match="probability"):
+        backend("random.bernoulli_forward", np.empty(3), STATE, p)
+
+
+def test_empty_range(backend):
+    with pytest.raises(ValueError, match="empty"):
+        backend("random.randint_forward", np.empty(3, np.int64), STATE, 4, 4)
