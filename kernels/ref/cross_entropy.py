@@ -42,7 +42,7 @@ def cross_entropy_forward(loss, dx, x, target, weight, ignore_index, label_smoot
     g, values = _softmax_part(np.where(kept[:, None, :], x, 0), q)
     # with no smoothing only the label counts: 0 * inf of the other classes must not
     if not label_smoothing and c:
-        values = q[rows, label, columns] * (_lse(x) - x)[rows, label, columns]
+        values = -q[rows, label, columns] * _log_softmax(x)[rows, label, columns]
     count = w[label[kept]].sum(dtype=np.float64)
     scale = reduced(loss, np.where(kept, values, x.dtype.type(0)), reduction, count)
     save(dx, np.where(kept[:, None, :], scale * g, x.dtype.type(0)))
@@ -72,7 +72,7 @@ def cross_entropy_soft_forward(loss, dx, dtarget, x, target, weight, label_smoot
     g, values = _softmax_part(x, q)
     scale = reduced(loss, values, reduction)
     save(dx, scale * g)
-    save(dtarget, scale * (1 - s) * w * (_lse(x) - x))
+    save(dtarget, -scale * (1 - s) * w * _log_softmax(x))
 
 
 def nll_forward(loss, dx, x, target, weight, ignore_index, reduction):
@@ -106,18 +106,18 @@ def nll_forward(loss, dx, x, target, weight, ignore_index, reduction):
         save(dx, np.where(g != 0, scale * g, g))
 
 
-def _lse(x):
+def _log_softmax(x):
     if x.shape[1] == 0:
-        return np.full((x.shape[0], 1, x.shape[2]), -np.inf, x.dtype)
+        return x
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        top = x.max(1, keepdims=True)
-        return top + np.log(np.exp(x - top).sum(1, keepdims=True))
+        z = x - x.max(1, keepdims=True)
+        return z - np.log(np.exp(z).sum(1, keepdims=True))
 
 
 def _softmax_part(x, q):
     """Gradient of sum(q * (lse - x)) with respect to x, and the sum itself."""
+    logp = _log_softmax(x)
     with np.errstate(invalid="ignore", over="ignore"):
-        logp = x - _lse(x)
         return np.exp(logp) * q.sum(1, keepdims=True) - q, -(q * logp).sum(1)
 
 
