@@ -9,12 +9,12 @@ import time
 
 import numba
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.core import errors
 from numba.extending import overload
 
 from . import spec, threads
-from .jit import FLAGS, cached, compile_log, compiled
+from .jit import cached, compile_log, compiled, standalone
 
 
 class Kernel:
@@ -27,7 +27,7 @@ class Kernel:
         self.body = compiled(function)
         checks = [*spec.check_source(specification), f"body({self.flat()})", "return 0"]
         entry = self._define(function, self.name, checks)
-        self.entry = njit(**FLAGS)(entry)
+        self.entry = standalone(entry)
         self.entry._compile_for_args = self._admit
         self.public = self._define(
             function, self.name, [f"status = entry({self.arguments})", f"if status: refuse(({self.arguments},))"]
@@ -84,7 +84,9 @@ class Kernel:
             for reason in filter(None, reasons):
                 raise errors.TypingError(f"{self.full_name}: {reason}")
             for kind in ("", "same"):
-                found = {t.dtype for a, t in zip(self.spec.arguments, types_, strict=True) if a.is_array and a.dtype == kind}
+                found = {
+                    t.dtype for a, t in zip(self.spec.arguments, types_, strict=True) if a.is_array and a.dtype == kind
+                }
                 if len(found) > 1:
                     raise errors.TypingError(f"{self.full_name}: mixed dtypes {sorted(map(str, found))}")
             return self._inner(types_)

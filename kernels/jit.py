@@ -15,14 +15,10 @@ import inspect
 
 import numba
 import numpy as np
-from numba import njit, prange
-from numba.core import typed_passes
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import register_pass
-from numba.core.lowering import Lower
-from numba.extending import intrinsic, overload
+from numba import extending, njit, prange
+from numba.extending import intrinsic
 
-from . import cache, spec, state
+from . import cache, compiler, spec, state
 
 __all__ = [
     "cached",
@@ -36,6 +32,7 @@ __all__ = [
     "parallel_for",
     "prange",
     "scratch",
+    "standalone",
 ]
 
 # NaN and Inf keep their meaning: no nnan, ninf, and no arcp, which costs a rounding
@@ -45,50 +42,42 @@ FASTMATH = frozenset({"reassoc", "contract", "nsz"})
 compile_log: list[tuple[str, float, str]] = []
 
 
-class _WideLower(Lower):
-    """Lowering that asks for 512-bit vectors, which LLVM otherwise avoids on most CPUs that have them."""
-
-    def setup_function(self, fndesc):
-        super().setup_function(fndesc)
-        # llvmlite knows no quoted attributes: its set checks names, the set it derives from does not
-        set.add(self.function.attributes, '"prefer-vector-width"="512"')
+FLAGS = {"error_model": "numpy", "nogil": True}
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _WideLowering(typed_passes.NativeLowering):
-    _name = "wide_native_lowering"
-
-    @property
-    def lowering_class(self):
-        return _WideLower
+def standalone(function):
+    """A function with machine code of its own, which Python or a thread may call."""
+    return njit(fastmath=False, pipeline_class=compiler.Whole, **FLAGS)(function)
 
 
-class _Compiler(CompilerBase):
-    def define_pipelines(self):
-        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes = [(_WideLowering if p is typed_passes.NativeLowering else p, text) for p, text in pipeline.passes]
-        pipeline.passes = passes
-        pipeline.finalize()
-        return [pipeline]
-
-
-FLAGS = {"error_model": "numpy", "nogil": True, "pipeline_class": _Compiler}
+def _inner(function, **options):
+    """A function that exists inside the kernels that call it; called from Python, it is compiled once more."""
+    dispatcher = njit(pipeline_class=compiler.Part, **options, **FLAGS)(function)
+    whole = njit(pipeline_class=compiler.Whole, **options, **FLAGS)(function)
+    dispatcher._insert = lambda *entry: None
+    dispatcher._compile_for_args = lambda *args, **kwargs: whole
+    return dispatcher
 
 
 def compiled(function):
     """An inner function of kernels: reductions may be reordered for vectors, NaN and Inf are honoured."""
-    return njit(fastmath=set(FASTMATH), **FLAGS)(function)
+    return _inner(function, fastmath=set(FASTMATH))
 
 
 def exact(function):
     """An inner function whose floating-point operations are done exactly as written."""
     # said aloud: what is left out is inherited from the function that happens to be compiled around it
-    return njit(fastmath=False, **FLAGS)(function)
+    return _inner(function, fastmath=False)
 
 
 def inlined(function):
     """A leaf that is copied into its caller before loops become vectors, however long it is."""
-    return njit(fastmath=set(FASTMATH), forceinline=True, **FLAGS)(function)
+    return _inner(function, fastmath=set(FASTMATH), forceinline=True)
+
+
+def overload(function, **options):
+    """numba.extending.overload for functions of this package: what it chooses is a part of the kernel, too."""
+    return extending.overload(function, jit_options={"pipeline_class": compiler.Part, **FLAGS}, **options)
 
 
 def cached(dispatcher):
@@ -109,7 +98,7 @@ def parallel_for(body, n, grain, arguments):
         body(begin, min(n, begin + grain), *arguments)
 
 
-@overload(parallel_for, inline="never")
+@overload(parallel_for)
 def _parallel_for(body, n, grain, arguments):
     from .threads import run_region
 

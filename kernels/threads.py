@@ -11,7 +11,7 @@ import os
 import threading
 
 from . import state
-from .jit import cached, exact
+from .jit import cached, exact, standalone
 from .state import (
     ACTIVE,
     JOB,
@@ -71,7 +71,7 @@ def run_region(body, context, n, grain):
             run_body(body, context, chunk * grain, min(n, (chunk + 1) * grain))
 
 
-@exact
+@standalone
 def work(number):
     """A worker's life: wait for a new generation, help, wait again."""
     seen = load(GENERATION)
