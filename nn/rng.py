@@ -5,9 +5,9 @@ needs by a kernel call, so that a recorded step that is replayed draws new numbe
 come: a model on CUDA sees the masks that it would see on the CPU.
 
 `manual_seed` seeds the thread that calls it. A thread that never called it draws from a stream of its own under the
-seed that was set last in the process (or, if none was, one from the operating system): streams are numbered in the order of
-their first use, and begin 2**48 counters apart. For numbers that do not depend on which thread comes first, call
-`manual_seed` in each.
+seed that was set last in the process (or, if none was, one from the operating system): streams are numbered in the
+order of their first use, and begin 2**48 counters apart. For numbers that do not depend on which thread comes first,
+call `manual_seed` in each.
 """
 
 import itertools
@@ -108,7 +108,7 @@ def set_rng_state(state, device: str = "cpu") -> None:
 
 
 def next_state(count: int, device: str = "cpu"):
-    """The state for one fill of `count` elements, in a fresh (2,) uint64 array on the device; the generator moves on."""
+    """The state for one fill of `count` elements, a fresh (2,) uint64 array on the device; the generator moves on."""
     state = empty((2,), np.dtype(np.uint64), device)
     call("random.state_forward", state, _thread.generator(device), (int(count) + 3) // 4)
     return state
