@@ -1,0 +1,106 @@
+"""The linear layer on the GEMM core.
+
+Forward is one product whose epilogue adds the bias and applies the activation. Backward is two products, dx = dz w and
+dw = dz' x, both of dz = dy * activation', which is made once and kept in this thread's scratch; without an activation
+dz is dy itself. All products read their operands where they lie: no transpose is ever written out but into panels.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import scalar
+from ..jit import compiled, kernel, overload, parallel_for, scratch
+from .activate import activate_grad_row, activate_row
+from .gemm import finish_rows, gemm, in_registers, no_epilogue
+from .pack import Matrix
+
+SUM_ROWS = 128  # rows summed before they are added to the total: rounding grows with the blocks, not the rows
+SUM_COLUMNS = 256
+
+
+class Activated(NamedTuple):
+    """An epilogue: the bias, then an activation; z keeps what the activation was given."""
+
+    bias: np.ndarray  # (N,) or (0,)
+    z: np.ndarray  # flat, as C; or size 0
+    activation: int
+
+    @property
+    def relu(self):
+        return self.activation == scalar.RELU
+
+
+@overload(in_registers)
+def _in_registers(epilogue):
+    if epilogue.instance_class is not Activated:
+        return None
+    return lambda epilogue: epilogue.activation <= scalar.RELU and epilogue.z.size == 0
+
+
+@overload(finish_rows)
+def _finish_rows(epilogue, corner, line, at, columns):
+    if epilogue.instance_class is not Activated:
+        return None
+
+    def finish(epilogue, corner, line, at, columns):
+        if epilogue.z.size:
+            for j in range(columns):
+                epilogue.z[at + j] = corner[line + j]
+        activate_row(epilogue.activation, corner, line, line + columns)
+
+    return finish
+
+
+@kernel
+def linear_forward(y, z, x, w, b, activation):
+    """One GEMM, x read by its rows and w by its rows. Bias and ReLU are done in registers, other activations and z
+    on tiles in L1."""
+    n, d, h = x.shape[0], x.shape[1], w.shape[0]
+    if y.size:
+        c = y.reshape(-1)
+        rows, columns = Matrix(x.reshape(-1), d, n, True), Matrix(w.reshape(-1), d, h, True)
+        gemm(n, h, d, rows, columns, c, h, False, Activated(b, z.reshape(-1), activation))
+
+
+@compiled
+def _dz(begin, end, dz, dy, y, z, activation):
+    activate_grad_row(activation, dz, dy, y, z, begin, end)
+
+
+@compiled
+def _column_sums(begin, end, db, dz, n, h, accumulate):
+    """Chunks of SUM_COLUMNS columns: db (+)= their sums, SUM_ROWS rows at a time."""
+    part = scratch(4, SUM_COLUMNS, db)
+    left, right = begin * SUM_COLUMNS, min(h, end * SUM_COLUMNS)
+    if not accumulate:
+        for j in range(left, right):
+            db[j] = 0
+    for top in range(0, n, SUM_ROWS):
+        for j in range(left, right):
+            part[j - left] = 0
+        for i in range(top, min(n, top + SUM_ROWS)):
+            for j in range(left, right):
+                part[j - left] += dz[i * h + j]
+        for j in range(left, right):
+            db[j] += part[j - left]
+
+
+@kernel
+def linear_backward(dx, dw, db, dy, x, w, y, z, activation, accumulate):
+    """Two GEMMs and a column sum. The gradients that are not wanted are not computed."""
+    n, d, h = x.shape[0], x.shape[1], w.shape[0]
+    dz, result = dy.reshape(-1), y.reshape(-1)
+    if activation != 0:
+        dz = scratch(3, n * h, dy)
+        parallel_for(_dz, n * h, 16384, (dz, dy.reshape(-1), result, z.reshape(-1), activation))
+    if dx.size:
+        rows, columns = Matrix(dz, h, n, True), Matrix(w.reshape(-1), d, d, False)
+        c = dx.reshape(-1)
+        gemm(n, d, h, rows, columns, c, d, False, no_epilogue(c))
+    if dw.size:
+        rows, columns = Matrix(dz, h, h, False), Matrix(x.reshape(-1), d, d, False)
+        c = dw.reshape(-1)
+        gemm(h, d, n, rows, columns, c, d, accumulate, no_epilogue(c))
+    if db.size:
+        parallel_for(_column_sums, (h + SUM_COLUMNS - 1) // SUM_COLUMNS, 1, (db, dz, n, h, accumulate))

@@ -1,0 +1,56 @@
+"""The linear layer: a matrix product with the weight's transpose, a bias and an activation."""
+
+import numpy as np
+
+from .. import scalar
+
+_activate = np.vectorize(scalar.activate, excluded=(0,))
+_activate_grad = np.vectorize(scalar.activate_grad, excluded=(0,))
+
+
+def linear_forward(y, z, x, w, b, activation):
+    """z = x @ w.T + b;  y = activation(z)
+
+    y           (N, H)           [out]  result
+    z           (N, H) or (0,)   [out]  what the activation was given; hand unchanged to linear_backward. Size 0: not
+                                        kept, right for all activations but those of scalar.NEEDS_INPUT
+    x           (N, D)                  input
+    w           (H, D)                  weight
+    b           (H,) or (0,)            bias; size 0: none
+    activation  int                     code of scalar.ACTIVATIONS; 0: none
+
+    Raises ValueError for shapes that do not fit, TypeError for mixed dtypes.
+    Source: as torch.nn.Linear.
+    """
+    product = x @ w.T + (b if b.size else 0)
+    if z.size:
+        z[...] = product
+    y[...] = _activate(activation, product) if activation and y.size else product
+
+
+def linear_backward(dx, dw, db, dy, x, w, y, z, activation, accumulate):
+    """dz = dy * activation'(z);  dx = dz @ w;  dw (+)= dz.T @ x;  db (+)= sum of dz over N
+
+    dx          (N, D) or (0,)  [out]    gradient of the input; size 0: not wanted
+    dw          (H, D) or (0,)  [inout]  gradient of the weight; read only when accumulate; size 0: not wanted
+    db          (H,) or (0,)    [inout]  gradient of the bias; likewise
+    dy          (N, H)                   gradient of the result
+    x           (N, D)                   input
+    w           (H, D)                   weight
+    y           (N, H) or (0,)           result; looked at only when there is an activation
+    z           (N, H) or (0,)           as linear_forward left it
+    activation  int                      as in linear_forward
+    accumulate  bool                     add to dw and db instead of overwriting them
+
+    Raises ValueError for shapes that do not fit, TypeError for mixed dtypes.
+    Source: the derivative of linear_forward.
+    """
+    dz = dy
+    if activation and dy.size:
+        dz = dy * _activate_grad(activation, y, z if z.size else y)
+    if dx.size:
+        dx[...] = dz @ w
+    if dw.size:
+        dw[...] = (dw if accumulate else 0) + dz.T @ x
+    if db.size:
+        db[...] = (db if accumulate else 0) + dz.sum(0)

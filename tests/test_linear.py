@@ -1,0 +1,109 @@
+"""kernels/*/linear.py: forward and every gradient, each activation, accumulation, absent outputs."""
+
+import numpy as np
+import pytest
+from helpers import absent, agree, close, finite_difference, poison
+from hotloop.kernels import scalar
+from hotloop.kernels.ref import linear as ref
+
+SHAPES = [(0, 3, 4), (3, 0, 4), (1, 1, 1), (5, 7, 3), (32, 64, 10), (61, 129, 257), (300, 40, 33)]
+CODES = list(scalar.ACTIVATIONS.values())
+NAMES = [str(name) for name in scalar.ACTIVATIONS]
+
+
+def case(rng, n, d, h, dtype):
+    x = rng.standard_normal((n, d)).astype(dtype)
+    w = (rng.standard_normal((h, d)) / np.sqrt(max(d, 1))).astype(dtype)
+    return x, w, rng.standard_normal(h).astype(dtype)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("bias", [False, True], ids=["no-bias", "bias"])
+@pytest.mark.parametrize("code", CODES, ids=NAMES)
+@pytest.mark.parametrize("keep", [False, True], ids=["", "keep-z"])
+def test_forward(backend, dtype, rng, shape, bias, code, keep):
+    x, w, b = case(rng, *shape, dtype)
+    y = poison((shape[0], shape[2]), dtype)
+    z = y.copy() if keep else np.empty((0, 0), dtype)
+    agree(backend, "linear.linear_forward", y, z, x, w, b if bias else absent(dtype), code)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("code", CODES, ids=NAMES)
+@pytest.mark.parametrize("accumulate", [False, True], ids=["overwrite", "accumulate"])
+def test_backward(backend, dtype, rng, shape, code, accumulate):
+    n, d, h = shape
+    x, w, b = case(rng, n, d, h, dtype)
+    y, z = np.empty((n, h), dtype), np.empty((n, h), dtype)
+    ref.linear_forward(y, z, x, w, b, code)
+    dy = rng.standard_normal((n, h)).astype(dtype)
+    dw, db = rng.standard_normal(w.shape).astype(dtype), rng.standard_normal(h).astype(dtype)
+    if not accumulate:
+        dw, db = poison(w.shape, dtype), poison(h, dtype)
+    agree(backend, "linear.linear_backward", poison(x.shape, dtype), dw, db, dy, x, w, y, z, code, accumulate)
+
+
+@pytest.mark.parametrize("wanted", ["dx", "dw", "db"])
+def test_each_gradient_alone(backend, dtype, rng, wanted):
+    x, w, b = case(rng, 37, 41, 29, dtype)
+    dy = rng.standard_normal((37, 29)).astype(dtype)
+    none = np.empty((0, 0), dtype)
+    dx = poison(x.shape, dtype) if wanted == "dx" else none
+    dw = poison(w.shape, dtype) if wanted == "dw" else none
+    db = poison(b.shape, dtype) if wanted == "db" else absent(dtype)
+    agree(backend, "linear.linear_backward", dx, dw, db, dy, x, w, none, none, 0, False)
+
+
+@pytest.mark.parametrize("code", CODES, ids=NAMES)
+def test_ref_against_finite_differences(rng, code):
+    x, w, b = case(rng, 4, 5, 3, np.float64)
+    dy = rng.standard_normal((4, 3))
+    y, z = np.empty((4, 3)), np.empty((4, 3))
+
+    def total():
+        ref.linear_forward(y, z, x, w, b, code)
+        return float((y * dy).sum())
+
+    wants = [finite_difference(total, a) for a in (x, w, b)]
+    total()
+    got = [np.empty_like(a) for a in (x, w, b)]
+    ref.linear_backward(*got, dy, x, w, y, z, code, False)
+    for name, g, want in zip(("dx", "dw", "db"), got, wants, strict=True):
+        # central differences with a step of 1e-5 leave about 1e-10
+        close(g, want, 1e-8, name)
+
+
+@pytest.mark.parametrize("code", CODES, ids=NAMES)
+def test_against_torch(rng, code):
+    torch = pytest.importorskip("torch")
+    functions = {
+        "relu": torch.relu,
+        "tanh": torch.tanh,
+        "sigmoid": torch.sigmoid,
+        "gelu": torch.nn.functional.gelu,
+        "gelu_tanh": lambda t: torch.nn.functional.gelu(t, approximate="tanh"),
+        "silu": torch.nn.functional.silu,
+        "leaky_relu": torch.nn.functional.leaky_relu,
+        "elu": torch.nn.functional.elu,
+        None: lambda t: t,
+    }
+    name = next(n for n, c in scalar.ACTIVATIONS.items() if c == code)
+    x, w, b = case(rng, 6, 5, 4, np.float64)
+    dy = rng.standard_normal((6, 4))
+    tx, tw, tb = (torch.tensor(a, requires_grad=True) for a in (x, w, b))
+    ty = functions[name](torch.nn.functional.linear(tx, tw, tb))
+    ty.backward(torch.tensor(dy))
+    y, z, grads = np.empty((6, 4)), np.empty((6, 4)), [np.empty_like(a) for a in (x, w, b)]
+    ref.linear_forward(y, z, x, w, b, code)
+    ref.linear_backward(*grads, dy, x, w, y, z, code, False)
+    close(y, ty.detach().numpy())
+    for g, t in zip(grads, (tx, tw, tb), strict=True):
+        close(g, t.grad.numpy())
+
+
+def test_nan_passes_relu(backend, dtype):
+    x, w = np.ones((40, 3), dtype), np.ones((50, 3), dtype)
+    x[4, 1] = np.nan
+    y = poison((40, 50), dtype)
+    backend("linear.linear_forward", y, np.empty((0, 0), dtype), x, w, absent(dtype), scalar.RELU)
+    assert np.isnan(y[4]).all() and (np.delete(y, 4, 0) == 3).all()
