@@ -1,0 +1,67 @@
+"""Adam, and AdamW through `decoupled_weight_decay`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .optimizer import Optimizer
+
+
+class Adam(Optimizer):
+    """Adaptive moments; arguments, defaults and formulas as torch.optim.Adam.
+
+    g[t] = (-grad if maximize else grad), + weight_decay * p[t-1] unless decoupled_weight_decay
+    m[t] = beta1 * m[t-1] + (1 - beta1) * g[t];   v[t] = beta2 * v[t-1] + (1 - beta2) * g[t]**2
+    u[t] = max(u[t-1], v[t]) with amsgrad, else v[t]
+    p[t] = p[t-1] - lr / (1 - beta1**t) * m[t] / (sqrt(u[t]) / sqrt(1 - beta2**t) + eps)
+                  - lr * weight_decay * p[t-1] with decoupled_weight_decay
+
+    eps enters after the bias correction of the root. State of a parameter: step (t), exp_avg (m), exp_avg_sq (v),
+    max_exp_avg_sq (u, with amsgrad).
+    """
+
+    kernel = "adam.adam_update"
+    hyper = ("lr", "betas", "eps", "weight_decay")
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+    ):
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, defaults)
+
+    @staticmethod
+    def states(group):
+        return "exp_avg", "exp_avg_sq", "max_exp_avg_sq" if group["amsgrad"] else None
+
+    @staticmethod
+    def flags(group):
+        return bool(group["decoupled_weight_decay"]), bool(group["maximize"])
+
+    @staticmethod
+    def check(group):
+        for name, text in (("lr", "learning rate"), ("eps", "epsilon value"), ("weight_decay", "weight_decay value")):
+            if not group[name] >= 0:
+                raise ValueError(f"Invalid {text}: {group[name]}; expected {name} >= 0")
+        betas = group["betas"]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ValueError(f"betas: expected two numbers, got {betas!r}")
+        for i, beta in enumerate(betas):
+            if not 0 <= beta < 1:
+                raise ValueError(f"Invalid beta parameter at index {i}: {beta}; expected 0 <= beta < 1")

@@ -1,0 +1,145 @@
+"""The parameters of a group that share a dtype and a device: where they lie, their state, and a step's kernel calls.
+
+State lies as the parameters do: one flat array for each kind of state, slices on 64-byte boundaries in the order of the
+group. Counters (the step count) are float64 arrays with one entry a parameter. A run is a stretch of neighbours that
+have gradients and equal counters: one kernel call. Runs are kept until a gradient appears or disappears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..nn.doors import call, empty
+from .flat import Place, lay, padded, zeros
+
+FLOAT64 = np.dtype(np.float64)
+
+
+class Block:
+    __slots__ = ("begins", "counters", "device", "dtype", "parameters", "places", "runs", "size", "states", "watch")
+
+    def __init__(self, parameters: list, counters: dict[str, float]):
+        first = parameters[0]
+        self.parameters, self.dtype, self.device = parameters, first._data.dtype, first.device
+        self.begins: list[int] = []
+        self.size = 0
+        for p in parameters:
+            self.begins.append(self.size)
+            self.size += padded(p._data.size, self.dtype.itemsize)
+        self.places: list[Place] = lay(parameters)
+        # kinds of state by name; made when the rule first asks for them
+        self.states: dict[str, Any] = {}
+        self.counters = {name: empty((len(parameters),), FLOAT64, self.device) for name in counters}
+        for name, value in counters.items():
+            call("elementwise.fill_forward", self.counters[name], value)
+        # (parameter, its data, its gradient, whether it has one), as they were when the runs were made
+        self.watch: Sequence[tuple] = ()
+        # arguments of the kernel calls of a step; None: to be made
+        self.runs: list[tuple] | None = None
+
+    def stale(self) -> bool:
+        """Whether a parameter has moved, or a gradient has come or gone, since the runs were made."""
+        if self.runs is None:
+            return True
+        for p, data, grad, has in self.watch:
+            if p._has_grad is not has or p._data is not data or p._grad_buffer is not grad:
+                return True
+        return False
+
+    def moved(self) -> bool:
+        """Whether a parameter has another dtype, device or size than the state that is kept for it here."""
+        return any(
+            p._data.dtype != self.dtype or p.device != self.device or p._data.size != place.data.size
+            for p, place in zip(self.parameters, self.places, strict=True)
+        )
+
+    # ---- state
+
+    def state(self, name: str) -> Any:
+        """The flat array of one kind of state, zero when it is first asked for."""
+        if name not in self.states:
+            self.states[name] = zeros(self.size, self.dtype, self.device)
+        return self.states[name]
+
+    def state_of(self, i: int, name: str) -> Any:
+        """The state of parameter i, in its shape; a view."""
+        data = self.places[i].data
+        return self.state(name)[self.begins[i] : self.begins[i] + data.size].reshape(data.shape)
+
+    def counter_of(self, i: int, name: str) -> Any:
+        """The counter of parameter i; a view without dimensions."""
+        return self.counters[name][i : i + 1].reshape(())
+
+    def counts(self) -> list[tuple[float, ...]]:
+        """The counters of each parameter, on the host."""
+        columns = [_on_host(array, self.device).tolist() for array in self.counters.values()]
+        return list(zip(*columns, strict=True)) if columns else [()] * len(self.parameters)
+
+    def take(self, i: int, old: Block, j: int) -> None:
+        """Carry what `old` kept for its parameter j over to parameter i, in this block's dtype."""
+        for name in old.states:
+            source = _on_device(old.state_of(j, name), old.device, self.device)
+            if source.size == self.places[i].data.size:
+                call("elementwise.copy_forward", self.state_of(i, name).reshape(-1), source.reshape(-1))
+        for name in old.counters:
+            value = _on_host(old.counters[name], old.device)[j]
+            call("elementwise.fill_forward", self.counters[name][i : i + 1], float(value))
+
+    # ---- runs
+
+    def plan(self, states: tuple, hyper, flags: tuple) -> None:
+        """Make the runs; states names the kinds of state the kernel takes, None for one that is absent."""
+        self.places = lay(self.parameters)
+        self.watch = [
+            (p, place.data, place.grad, p._has_grad) for p, place in zip(self.parameters, self.places, strict=True)
+        ]
+        arrays = [self.state(name) if name else None for name in states]
+        counts = self.counts()
+        with_gradient = [i for i, p in enumerate(self.parameters) if p._has_grad]
+        self.runs = []
+        for first, last in self._stretches(with_gradient, counts):
+            self.runs.append(self._arguments(first, last, arrays, hyper, flags))
+
+    def _stretches(self, indices: list[int], counts: list[tuple]) -> list[tuple[int, int]]:
+        out: list[tuple[int, int]] = []
+        for i in indices:
+            if out and out[-1][1] == i - 1 and counts[i] == counts[i - 1] and self._adjacent(i - 1, i):
+                out[-1] = (out[-1][0], i)
+            else:
+                out.append((i, i))
+        return out
+
+    def _adjacent(self, i: int, j: int) -> bool:
+        a, b = self.places[i], self.places[j]
+        return a.flat is b.flat and a.begin + padded(a.data.size, self.dtype.itemsize) == b.begin
+
+    def _arguments(self, first: int, last: int, arrays: list, hyper, flags: tuple) -> tuple:
+        flat, begin = self.places[first].flat, self.places[first].begin
+        end = self.places[last].begin + self.places[last].data.size
+        offset = self.begins[first] - begin
+        nothing = flat.data[:0]
+        states = [nothing if a is None else a[begin + offset : end + offset] for a in arrays]
+        counters = [array[first : last + 1] for array in self.counters.values()]
+        return flat.data[begin:end], *states, flat.grad[begin:end], *counters, hyper, *flags
+
+
+def _on_host(array, device: str):
+    if device == "cpu":
+        return array
+    from ..kernels import cuda
+
+    return cuda.to_host(array)
+
+
+def _on_device(array, source: str, target: str):
+    if source == target:
+        return array
+    host = _on_host(array, source)
+    if target == "cpu":
+        return host
+    from ..kernels import cuda
+
+    return cuda.to_device(host)

@@ -1,0 +1,200 @@
+"""The base of every optimizer: groups, state, and a step that is one kernel call for each run of parameters.
+
+An optimizer that is one pass over flat arrays is a subclass that says what its kernel takes:
+
+    kernel    "sgd.sgd_update": called as kernel(param, *states, grad, *counters, hyper, *flags)
+    hyper     the options that are numbers, in the order of the kernel's `hyper` array; ("lr", "betas", "eps")
+    counters  numbers kept for each parameter and advanced by the kernel, with their first values: {"step": 0.0}
+    states    (group) -> the kinds of state, in the kernel's order; None: the kernel gets a size-0 array
+    flags     (group) -> the last arguments, bools that hold for a whole group
+    check     (group) -> raises ValueError for options out of range
+
+A counter whose name begins with "_" stays out of the state_dict. Others override `_update`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from ..nn.doors import call
+from ..nn.lazy import is_lazy
+from ..nn.tape import enable_grad
+from ..nn.tensor import Tensor
+from . import state_dict
+from .block import Block
+from .group import ParamGroup
+
+
+class Optimizer:
+    """Base class of optimizers; attributes, methods and messages as torch.optim.Optimizer.
+
+    params    parameters; or (name, parameter) pairs; or dicts of "params" and options for these: one group each
+    defaults  options of groups that do not set their own
+    """
+
+    kernel: ClassVar[str]
+    hyper: ClassVar[tuple[str, ...]] = ("lr",)
+    counters: ClassVar[dict[str, float]] = {"step": 0.0}
+
+    def __init__(self, params: Iterable, defaults: dict[str, Any]):
+        if isinstance(params, (Tensor, dict)):
+            got = type(params).__name__
+            raise TypeError(f"params: expected an iterable of parameters or of dicts, got a {got}")
+        self.defaults = defaults
+        self.param_groups: list[ParamGroup] = []
+        groups = list(params)
+        if not groups:
+            raise ValueError("optimizer got an empty parameter list; expected at least one parameter")
+        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+            self.add_param_group(group)
+
+    # ---- what a rule says about itself
+
+    @staticmethod
+    def states(group: dict) -> tuple[str | None, ...]:
+        return ()
+
+    @staticmethod
+    def flags(group: dict) -> tuple[bool, ...]:
+        return ()
+
+    @staticmethod
+    def check(group: dict) -> None:
+        """Raise ValueError for options that are out of range."""
+
+    # ---- groups
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Optimize more parameters, with options of their own; those that are not given come from the defaults."""
+        if not isinstance(param_group, dict):
+            raise TypeError(f"param_group: expected a dict, got {type(param_group).__name__}")
+        parameters, names = _parameters_of(param_group)
+        known = {id(p) for group in self.param_groups for p in group["params"]}
+        if any(id(p) in known for p in parameters):
+            raise ValueError("some parameters appear in more than one parameter group; expected each in one")
+        options = {**self.defaults, **param_group, "params": parameters}
+        if names:
+            options["param_names"] = names
+        if self.param_groups and ("param_names" in self.param_groups[0]) != bool(names):
+            now, then = ("with", "without") if names else ("without", "with")
+            raise ValueError(f"all groups are expected {then} names, as the first is; got a group {now} names")
+        # the order of torch: params first, then options
+        options = {"params": parameters, **options}
+        group = ParamGroup(options, type(self))
+        self.check(group)
+        self.param_groups.append(group)
+        self._lay(group)
+
+    def _lay(self, group: ParamGroup) -> None:
+        """Divide a group into blocks by dtype and device, and carry over what the old blocks kept."""
+        together: dict[tuple, list] = {}
+        group.pending = [p for p in group["params"] if is_lazy(p)]
+        for p in group["params"]:
+            # an integer parameter has no gradient
+            if not is_lazy(p) and p._data.dtype.kind == "f":
+                together.setdefault((p._data.dtype, p.device), []).append(p)
+        kept = {id(p): (block, i) for block in group.blocks for i, p in enumerate(block.parameters)}
+        group.blocks = [Block(parameters, self.counters) for parameters in together.values()]
+        for block in group.blocks:
+            for i, p in enumerate(block.parameters):
+                if id(p) in kept:
+                    block.take(i, *kept[id(p)])
+
+    def _refresh(self, group: ParamGroup) -> None:
+        """Bring blocks and runs up to date with where the parameters are and which of them have gradients."""
+        if not all(map(is_lazy, group.pending)) or any(block.moved() for block in group.blocks):
+            self._lay(group)
+        states, flags = group.layout()
+        for block in group.blocks:
+            if block.stale():
+                block.plan(states, group.hyper_on(block.device), flags)
+
+    # ---- the step
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient; gives what `closure` (which computes the loss anew) returned."""
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            if group.pending or any(block.stale() for block in group.blocks):
+                self._refresh(group)
+            for block in group.blocks:
+                self._update(group, block)
+        return loss
+
+    def _update(self, group: ParamGroup, block: Block) -> None:
+        for run in block.runs:
+            call(self.kernel, *run)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients; with `set_to_none=False` fill those that exist with zeros."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    call("elementwise.fill_forward", p.grad, 0.0)
+
+    # ---- state
+
+    @property
+    def state(self) -> dict:
+        """What is kept for each parameter that has been updated, by parameter and name: views, as Tensors."""
+        return state_dict.by_parameter(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state by position of the parameter, and the options of the groups: the form of torch.optim.
+
+        The Tensors share memory with the optimizer; copy what has to outlive the next step.
+        """
+        return state_dict.collect(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Copy a state that `state_dict`, here or in torch.optim, gave; all of it or, when it does not fit, nothing."""
+        state_dict.load(self, state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        attributes = {k: v for k, v in self.__dict__.items() if k != "param_groups"}
+        return {**attributes, "param_groups": [dict(g) for g in self.param_groups], "state": self.state_dict()["state"]}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        groups, state = saved.pop("param_groups"), saved.pop("state")
+        self.__dict__.update(saved)
+        self.param_groups = [ParamGroup(group, type(self)) for group in groups]
+        for group in self.param_groups:
+            self._lay(group)
+        state_dict.load_state(self, state)
+
+    def __repr__(self) -> str:
+        lines = [type(self).__name__ + " ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines.extend(f"    {key}: {group[key]}" for key in sorted(group) if key != "params")
+        return "\n".join(lines) + "\n)"
+
+
+def _parameters_of(group: dict[str, Any]) -> tuple[list, list[str]]:
+    """The parameters of a group, checked, and their names if they came with names."""
+    if "params" not in group:
+        raise ValueError(f"param_group: expected a 'params' entry, got {sorted(group)}")
+    given = group["params"]
+    if isinstance(given, Tensor):
+        given = [given]
+    if isinstance(given, (set, frozenset)):
+        raise TypeError("params: expected an ordered collection, got a set: its order changes between runs")
+    given = list(given)
+    names = [entry[0] for entry in given if isinstance(entry, tuple)]
+    if names and len(names) != len(given):
+        raise ValueError(f"params: expected names for all parameters or none, got {len(names)} for {len(given)}")
+    parameters = [entry[1] if isinstance(entry, tuple) else entry for entry in given]
+    for p in parameters:
+        if not isinstance(p, Tensor):
+            raise TypeError(f"optimizer can only optimize Parameters; one of the params is a {type(p).__name__}")
+        if not p.is_leaf:
+            raise ValueError("can't optimize a non-leaf Tensor; expected a Parameter or another leaf")
+    if len({id(p) for p in parameters}) != len(parameters):
+        raise ValueError("a parameter appears twice in a parameter group; expected each once")
+    return parameters, names

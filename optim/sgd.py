@@ -1,0 +1,67 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from .optimizer import Optimizer
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum; arguments, defaults and formulas as torch.optim.SGD.
+
+    g[t] = (-grad if maximize else grad) + weight_decay * p[t-1]
+    b[t] = g[t] at the first step, else momentum * b[t-1] + (1 - dampening) * g[t]      when momentum != 0
+    d[t] = g[t] + momentum * b[t] if nesterov, else b[t], else g[t] when momentum == 0
+    p[t] = p[t-1] - lr * d[t]
+
+    State of a parameter, when momentum != 0: momentum_buffer.
+    """
+
+    kernel = "sgd.sgd_update"
+    hyper = ("lr", "momentum", "dampening", "weight_decay")
+    # steps with momentum: tells the kernel whether b has begun; torch keeps no count
+    counters: ClassVar[dict[str, float]] = {"_step": 0.0}
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ):
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    @staticmethod
+    def states(group):
+        return ("momentum_buffer" if group["momentum"] != 0 else None,)
+
+    @staticmethod
+    def flags(group):
+        return bool(group["nesterov"]), bool(group["maximize"])
+
+    @staticmethod
+    def check(group):
+        for name, text in (
+            ("lr", "learning rate"),
+            ("momentum", "momentum value"),
+            ("weight_decay", "weight_decay value"),
+        ):
+            if not group[name] >= 0:
+                raise ValueError(f"Invalid {text}: {group[name]}; expected {name} >= 0")
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            got = f"momentum {group['momentum']} and dampening {group['dampening']}"
+            raise ValueError(f"Nesterov momentum requires a momentum and zero dampening, got {got}")
