@@ -118,7 +118,7 @@ def _pair(itemsize, words, low_words, j, mean, std):
 
 @kernel
 def normal_forward(y, state, mean, std):
-    """In float64 lanes for either dtype; sine and cosine by polynomials on an eighth of a turn, which is cut exactly."""
+    """In float64 lanes for either dtype; sine and cosine by polynomials on an eighth of a turn, cut exactly."""
     parallel_for(_normal, y.size, GRAIN, (y, state, mean, std))
 
 
