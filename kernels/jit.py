@@ -3,6 +3,7 @@
     compiled   an inner function: compiled with the house flags, copied into the kernels that call it
     exact      the same without any licence to reorder arithmetic: for error-free tricks
     inlined    a leaf that is part of its caller's loops before LLVM looks for vectors
+    leaf       exact and inlined: vector math
     kernel     a public kernel: a plain function whose arguments are checked as kernels/ref documents them
     parallel_for(body, n, grain, arguments)   the parallel driver
     scratch(slot, n, like)                    this thread's workspace
@@ -28,6 +29,7 @@ __all__ = [
     "inlined",
     "intrinsic",
     "kernel",
+    "leaf",
     "overload",
     "parallel_for",
     "prange",
@@ -75,9 +77,10 @@ def inlined(function):
     return _inner(function, fastmath=set(FASTMATH), forceinline=True)
 
 
-def overload(function, **options):
+def overload(function, forceinline=False, **options):
     """numba.extending.overload for functions of this package: what it chooses is a part of the kernel, too."""
-    return extending.overload(function, jit_options={"pipeline_class": compiler.Part, **FLAGS}, **options)
+    jit_options = {"pipeline_class": compiler.Part, "forceinline": forceinline, **FLAGS}
+    return extending.overload(function, jit_options=jit_options, **options)
 
 
 def cached(dispatcher):
@@ -98,7 +101,8 @@ def parallel_for(body, n, grain, arguments):
         body(begin, min(n, begin + grain), *arguments)
 
 
-@overload(parallel_for)
+# inlined: as an argument of a function that is not, `body` stays an address of this process, which cannot be cached
+@overload(parallel_for, forceinline=True)
 def _parallel_for(body, n, grain, arguments):
     from .threads import run_region
 
