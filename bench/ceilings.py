@@ -1,0 +1,130 @@
+"""What this machine can do at best, measured in the run: fused multiply-adds, and bytes moved at a given footprint.
+
+Every thread runs its own share in compiled code for many repetitions, so that starting it costs nothing.
+"""
+
+import functools
+import os
+import threading
+import time
+
+import numpy as np
+from hotloop.kernels.cpu.target import VECTOR_BYTES
+from hotloop.kernels.jit import compiled, intrinsic
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+# independent chains: latency x units of any core of these days, and they fit the register file
+CHAINS = 24 if VECTOR_BYTES == 64 else 12
+
+
+@intrinsic
+def _multiply_add(typing_context, steps, seed):
+    """`steps` rounds of CHAINS independent fused multiply-adds on full vectors; gives a number that needs all."""
+
+    def codegen(context, builder, signature, args):
+        count, value = args
+        scalar = ir.FloatType() if signature.args[1] == types.float32 else ir.DoubleType()
+        bits = 32 if signature.args[1] == types.float32 else 64
+        lanes = VECTOR_BYTES * 8 // bits
+        vector = ir.VectorType(scalar, lanes)
+        kind = ir.FunctionType(vector, [vector] * 3)
+        fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{lanes}f{bits}")
+        spread = ir.Constant(vector, ir.Undefined)
+        for lane in range(lanes):
+            spread = builder.insert_element(spread, value, ir.Constant(ir.IntType(32), lane))
+        # each chain starts elsewhere: equal ones would be merged into one
+        starts = [builder.fadd(spread, ir.Constant(vector, [float(number)] * lanes)) for number in range(CHAINS)]
+        before = builder.block
+        body, after = builder.append_basic_block("fma.body"), builder.append_basic_block("fma.after")
+        builder.branch(body)
+        builder.position_at_end(body)
+        index = builder.phi(ir.IntType(64))
+        index.add_incoming(ir.Constant(ir.IntType(64), 0), before)
+        chains = [builder.phi(vector) for _ in range(CHAINS)]
+        for number, chain in enumerate(chains):
+            chain.add_incoming(starts[number], before)
+        updated = [builder.call(fma, [chain, spread, spread]) for chain in chains]
+        for chain, new in zip(chains, updated, strict=True):
+            chain.add_incoming(new, body)
+        following = builder.add(index, ir.Constant(ir.IntType(64), 1))
+        index.add_incoming(following, body)
+        builder.cbranch(builder.icmp_signed("<", following, count), body, after)
+        builder.position_at_end(after)
+        total = updated[0]
+        for new in updated[1:]:
+            total = builder.fadd(total, new)
+        return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+
+    return seed(types.int64, seed), codegen
+
+
+@compiled
+def _peak(steps, seed):
+    return _multiply_add(steps, seed)
+
+
+@compiled
+def _copy(repeats, to, source):
+    # there and back: the next pass reads what this one wrote, so none can be left out
+    for _ in range(repeats // 2):
+        for i in range(to.size):
+            to[i] = source[i]
+        for i in range(to.size):
+            source[i] = to[i]
+
+
+@compiled
+def _in_place(repeats, x):
+    half = x.dtype.type(0.5)
+    for _ in range(repeats):
+        for i in range(x.size):
+            x[i] = x[i] * half + half
+
+
+def threads():
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _seconds(work, shares):
+    """Wall time of work(*share) for all shares at once, a thread each; the best of five."""
+    best = np.inf
+    for _ in range(5):
+        team = [threading.Thread(target=work, args=share) for share in shares]
+        began = time.perf_counter()
+        for member in team:
+            member.start()
+        for member in team:
+            member.join()
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+@functools.cache
+def flops(dtype):
+    """Floating-point operations a second of the FMA units, on all cores of this process."""
+    one = np.dtype(dtype).type(0.5)
+    _peak(np.int64(1), one)
+    steps = 1_000_000
+    seconds = _seconds(_peak, [(np.int64(steps), one)] * threads())
+    return threads() * steps * CHAINS * 2 * (VECTOR_BYTES // one.itemsize) / seconds
+
+
+def bandwidth(footprint, in_place=False):
+    """Bytes a second, read and written, by a copy or an in-place update that touches `footprint` bytes in all."""
+    # a quarter octave is as fine as it matters
+    return _bandwidth(int(4 * np.log2(max(footprint, 4096))), in_place)
+
+
+@functools.cache
+def _bandwidth(quarters, in_place):
+    team = threads()
+    elements = int(2 ** (quarters / 4) / 4 / team / (1 if in_place else 2))
+    repeats = max(2, 2 * int(2e8 / team / (elements * 8)) // 2)
+    arrays = [[np.ones(elements, np.float32) for _ in range(1 if in_place else 2)] for _ in range(team)]
+    work = _in_place if in_place else _copy
+    work(2, *arrays[0])
+    seconds = _seconds(work, [(repeats, *share) for share in arrays])
+    return team * repeats * elements * 8 / seconds

@@ -1,0 +1,86 @@
+"""The clock of every benchmark: nothing is timed before its result is right, and every figure has a ceiling beside it.
+
+    CONTESTANTS = {"hotloop": with_hotloop, "numpy": with_numpy, "torch": with_torch}   # each: inputs -> run()
+
+    @pytest.mark.parametrize("n", (64, 512))
+    @pytest.mark.parametrize("who", CONTESTANTS)
+    def bench_matmul(clock, who, n):
+        a, b = ...
+        clock(CONTESTANTS[who](a, b), f"sgemm {n}", want=a @ b, flops=2 * n**3)
+
+`pytest bench` uses the cores of its process; `taskset -c 0 pytest bench` is the one-thread run (a whole process on one
+core, because some peers take no other order). `make bench` does both.
+"""
+
+import time
+
+import ceilings
+import hotloop
+import numpy as np
+import pytest
+from helpers import close
+
+
+def peer(name):
+    """A peer's module, on as many threads as this process has cores; skips, in words, where it is not installed."""
+    module = pytest.importorskip(name, reason=f"{name} is not installed")
+    if name == "torch":
+        module.set_num_threads(ceilings.threads())
+    return module
+
+
+@pytest.fixture
+def clock(benchmark):
+    def run(call, group, want, flops=0, moved=0, in_place=False, dtype=np.float32, tol=None):
+        """Time `call` under the name `group`, after one call whose result must be close to `want`.
+
+        flops: floating-point operations a call; moved: bytes read and written. in_place: moved is read and written
+        again, not copied from one place to another.
+        """
+        hotloop.set_num_threads(ceilings.threads())
+        got = np.asarray(call())
+        close(got, want, tol or {4: 1e-5, 8: 1e-12}[np.dtype(dtype).itemsize], group)
+        benchmark.group = group
+        info = benchmark.extra_info
+        info["threads"] = ceilings.threads()
+        # workers of the contestant before this one spin for some milliseconds after their last region
+        time.sleep(0.02)
+        benchmark(call)
+        if benchmark.stats is None:
+            return
+        seconds = benchmark.stats.stats.median
+        if flops:
+            info["GFLOP/s"] = flops / seconds / 1e9
+            info["% of FMA peak"] = 100 * flops / seconds / ceilings.flops(np.dtype(dtype).name)
+        if moved:
+            info["GB/s"] = moved / seconds / 1e9
+            footprint = moved / 2 if in_place else moved
+            info["% of bandwidth"] = 100 * moved / seconds / ceilings.bandwidth(footprint, in_place)
+
+    return run
+
+
+def pytest_benchmark_update_machine_info(config, machine_info):
+    import numba
+
+    machine_info["hotloop"] = {
+        "cpu": machine_info["cpu"].get("brand_raw", machine_info["machine"]),
+        "threads": ceilings.threads(),
+        "numba": numba.__version__,
+        "numpy": np.__version__,
+        "GFLOP/s": {name: ceilings.flops(name) / 1e9 for name in ("float32", "float64")},
+        "GB/s": {
+            f"{size >> 10} KiB": [ceilings.bandwidth(size) / 1e9, ceilings.bandwidth(size, True) / 1e9]
+            for size in (32 << 10, 512 << 10, 8 << 20, 128 << 20)
+        },
+        "peers": {name: _version(name) for name in ("torch", "jax", "sklearn")},
+    }
+
+
+def _version(name):
+    from importlib import metadata
+
+    try:
+        return metadata.version({"sklearn": "scikit-learn"}.get(name, name))
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,157 @@
+"""Run the benchmarks on one core and on all, print what they say, and write it into bench/RESULTS.md.
+
+python bench/report.py                  everything
+python bench/report.py gemm linear      these files; the others keep their figures in RESULTS.md
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "RESULTS.md"
+OURS = "hotloop"
+
+
+def run(files, cores):
+    """pytest-benchmark's JSON of the files, from a process that may use these cores."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "bench.json"
+        command = [sys.executable, "-m", "pytest", "-q", "--benchmark-max-time=0.4", "--benchmark-min-rounds=5"]
+        command += ["--benchmark-quiet", "--benchmark-disable-gc", f"--benchmark-json={out}", *map(str, files)]
+        pin = (lambda: os.sched_setaffinity(0, cores)) if cores else None
+        done = subprocess.run(command, cwd=HERE.parent, preexec_fn=pin)
+        if not out.exists() or not out.stat().st_size:
+            sys.exit(f"the benchmarks did not run (exit {done.returncode})")
+        if done.returncode not in (0, 5):
+            print("some benchmarks failed; their rows are missing below", file=sys.stderr)
+        return json.loads(out.read_text())
+
+
+def passes():
+    """The sets of cores to run on: one core, then all; where a process cannot be pinned, only all."""
+    if not hasattr(os, "sched_getaffinity"):
+        return [None]
+    cores = sorted(os.sched_getaffinity(0))
+    return [{cores[0]}, set(cores)] if len(cores) > 1 else [set(cores)]
+
+
+def rows(reports):
+    """{family: {(group, threads): {contestant: benchmark}}} in the order they ran."""
+    found = {}
+    for report in reports:
+        for bench in report["benchmarks"]:
+            family = re.search(r"bench_(\w+)\.py", bench["fullname"])[1]
+            key = (bench["group"], bench["extra_info"]["threads"])
+            found.setdefault(family, {}).setdefault(key, {})[bench["params"]["who"]] = bench
+    return found
+
+
+def duration(seconds):
+    for unit, factor in (("s", 1), ("ms", 1e3), ("us", 1e6)):
+        if seconds * factor >= 1 or unit == "us":
+            return f"{seconds * factor:.3g} {unit}"
+
+
+def table(groups):
+    """Markdown: a line for each workload and number of threads, the best of a line in bold."""
+    peers = sorted({who for contest in groups.values() for who in contest} - {OURS})
+    lines = [
+        "| workload | threads | hotloop | reaches | of the ceiling | "
+        + " | ".join([*peers, "best peer / hotloop"])
+        + " |",
+        "|---|---|---|---|---|" + "---|" * (len(peers) + 1),
+    ]
+    # one thread and all threads of a workload under each other
+    order = list(dict.fromkeys(group for group, _ in groups))
+    for (group, threads), contest in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
+        medians = {who: bench["stats"]["median"] for who, bench in contest.items()}
+        best = min(medians.values())
+        cells = {who: f"**{duration(t)}**" if t == best else duration(t) for who, t in medians.items()}
+        others = [t for who, t in medians.items() if who != OURS]
+        ratio = f"{min(others) / medians[OURS]:.2f}" if others and OURS in medians else ""
+        info = contest.get(OURS, {}).get("extra_info", {})
+        lines.append(
+            f"| {group} | {threads} | {cells.get(OURS, '')} | {reached(info)} | "
+            + " | ".join([*(cells.get(p, "") for p in peers), ratio])
+            + " |"
+        )
+    return "\n".join(lines)
+
+
+def reached(info):
+    """Two cells: what a kernel reaches, and how far that is from the machine's own ceiling."""
+    speed = [f"{info[unit]:.3g} {unit}" for unit in ("GFLOP/s", "GB/s") if unit in info]
+    share = [f"{info[key]:.0f} {key}" for key in ("% of FMA peak", "% of bandwidth") if key in info]
+    return f"{', '.join(speed)} | {', '.join(share)}"
+
+
+def machine(reports):
+    """Markdown: the machine, its ceilings, and the versions that met."""
+    lines = []
+    first = reports[0]["machine_info"]["hotloop"]
+    versions = {"numba": first["numba"], "numpy": first["numpy"], **first["peers"]}
+    known = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    absent = ", ".join(name for name, version in versions.items() if not version)
+    lines.append(f"{first['cpu']}; Python {reports[0]['machine_info']['python_version']}, {known}.")
+    if absent:
+        lines.append(f"Not installed, and so not compared: {absent}.")
+    lines += [
+        "",
+        "| ceiling | " + " | ".join(f"{r['machine_info']['hotloop']['threads']} threads" for r in reports) + " |",
+    ]
+    lines.append("|---|" + "---|" * len(reports))
+    infos = [r["machine_info"]["hotloop"] for r in reports]
+    for name in first["GFLOP/s"]:
+        lines.append(f"| FMA {name}, GFLOP/s | " + " | ".join(f"{i['GFLOP/s'][name]:.0f}" for i in infos) + " |")
+    for size in first["GB/s"]:
+        both = [" / ".join(f"{v:.0f}" for v in i["GB/s"][size]) for i in infos]
+        lines.append(f"| copy / in place over {size}, GB/s | " + " | ".join(both) + " |")
+    return "\n".join(lines)
+
+
+def write(sections):
+    """Replace each section of RESULTS.md between its markers; a new one goes to the end."""
+    text = RESULTS.read_text() if RESULTS.exists() else HEAD
+    for name, body in sections.items():
+        block = f"<!-- {name} -->\n{body}\n<!-- end {name} -->"
+        old = re.compile(rf"<!-- {name} -->.*?<!-- end {name} -->", re.DOTALL)
+        if old.search(text):
+            text = old.sub(lambda _, block=block: block, text)
+        else:
+            title = f"## {name}\n\n" if name != "machine" else ""
+            text = text.rstrip() + f"\n\n{title}{block}\n"
+    RESULTS.write_text(text)
+
+
+HEAD = """# What the kernels reach
+
+Written by `make bench`. Times are medians of one call after warm-up; every result was compared with a float64 reference
+before the clock started. One thread is a whole process on one core. The last column is how many times faster than the
+best peer hotloop is: under 1 is a loss. "Of the ceiling" is measured in the same run: fused multiply-adds, or bytes moved
+by a copy or an in-place update of the same footprint.
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("families", nargs="*", help="gemm, linear ... (default: all)")
+    names = parser.parse_args().families
+    files = [HERE / f"bench_{name}.py" for name in names] or sorted(HERE.glob("bench_*.py"))
+    if missing := [str(f) for f in files if not f.exists()]:
+        sys.exit(f"no such benchmark: {', '.join(missing)}")
+    reports = [run(files, cores) for cores in passes()]
+    sections = {"machine": machine(reports), **{name: table(groups) for name, groups in rows(reports).items()}}
+    for name, body in sections.items():
+        print(f"\n{name}\n{body}")
+    write(sections)
+    print(f"\nwritten to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")
+
+
+if __name__ == "__main__":
+    main()
