@@ -30,7 +30,16 @@ class Kernel:
         self.entry = standalone(entry)
         self.entry._compile_for_args = self._admit
         self.public = self._define(
-            function, self.name, [f"status = entry({self.arguments})", f"if status: refuse(({self.arguments},))"]
+            function,
+            self.name,
+            [
+                "try:",
+                f"    status = entry({self.arguments})",
+                "except (ValueError, IndexError) as error:",
+                f"    explain(error, ({self.arguments},))",
+                "else:",
+                f"    if status: refuse(({self.arguments},))",
+            ],
         )
         built = inspect.cleandoc(function.__doc__ or "")
         self.public.__doc__ = inspect.cleandoc(documentation) + (f"\n\n{built}\n" if built else "\n")
@@ -45,19 +54,30 @@ class Kernel:
         code = function.__code__
         source = "\n" * (code.co_firstlineno - 1) + f"def {name}({self.arguments}):\n"
         source += "\n".join("    " + line for line in lines)
-        scope = {"__name__": function.__module__, "body": self.body, "refuse": self.refuse, "np": np}
-        scope["entry"] = getattr(self, "entry", None)
+        scope = {"__name__": function.__module__, "body": self.body, "refuse": self.refuse}
+        scope.update(explain=self.explain, entry=getattr(self, "entry", None))
         exec(compile(source, code.co_filename, "exec"), scope)
         return scope[name]
 
     def refuse(self, args):
         raise self.spec.refusal(args) or ValueError(f"{self.full_name}: the arguments do not fit {self.spec.arguments}")
 
+    def explain(self, error, args):
+        """Raise what the body raised, with what it was given: compiled code can only raise constant words."""
+        if getattr(error, "explained", False):
+            raise error
+        got = ", ".join(
+            f"{a.name} {tuple(v.shape)}" if a.is_array else f"{a.name} {v}"
+            for a, v in zip(self.spec.arguments, args, strict=True)
+        )
+        raise type(error)(f"{error}; got {got}") from None
+
     def _admit(self, *args, **kwargs):
         """Called by Numba for argument types that this process has not seen: refuse, bring to form, or compile."""
         if kwargs or len(args) != len(self.spec.arguments):
             raise TypeError(f"{self.name}: expected the arguments ({self.arguments})")
         if refusal := self.spec.refusal(args):
+            refusal.explained = True
             raise refusal
         formed = tuple(map(_bring_to_form, self.spec.arguments, args))
         signature = tuple(numba.typeof(a) for a in formed)

@@ -202,7 +202,7 @@ def _check_shapes(y, a, b, transpose_a, transpose_b):
     m, k = (a[1], a[0]) if transpose_a else (a[0], a[1])
     kb, n = (b[1], b[0]) if transpose_b else (b[0], b[1])
     if k != kb or y[0] != m or y[1] != n:
-        raise ValueError("matmul: expected op(a) (M, K), op(b) (K, N) and y (M, N); got y, a, b", y, a, b)
+        raise ValueError("matmul: expected y (M, N) of op(a) (M, K) and op(b) (K, N)")
 
 
 @kernel

@@ -11,14 +11,9 @@ from numba.core import config
 
 def features():
     """Names of the target's features, such as {"avx2", "fma"}."""
-    if config.CPU_NAME == "generic":
-        return frozenset()
     if config.CPU_FEATURES is not None:
         return frozenset(f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+"))
-    if config.CPU_NAME and config.CPU_NAME != llvm.get_host_cpu_name():
-        machine = llvm.Target.from_default_triple().create_target_machine(cpu=config.CPU_NAME, features="")
-        del machine  # the name is known to LLVM; without a list of features we assume the least of its class
-        return frozenset()
+    # a CPU named without features is compiled for with the host's, as Numba does
     return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
 
 

@@ -33,7 +33,7 @@ class _Emitter:
         self.itemsize = 4 if dtype == types.float32 else 8
         self.lanes = VECTOR_BYTES // self.itemsize
         self.vector = ir.VectorType(self.scalar, self.lanes)
-        name = f"llvm.fma.v{self.lanes}f{self.itemsize * 8}"
+        name = f"llvm.fmuladd.v{self.lanes}f{self.itemsize * 8}"
         kind = ir.FunctionType(self.vector, [self.vector] * 3)
         self.fma = cgutils.get_or_insert_function(builder.module, kind, name)
         self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
