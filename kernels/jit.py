@@ -77,6 +77,11 @@ def inlined(function):
     return _inner(function, fastmath=set(FASTMATH), forceinline=True)
 
 
+def leaf(function):
+    """Exact and inlined: the vector math."""
+    return _inner(function, fastmath=False, forceinline=True)
+
+
 def overload(function, forceinline=False, **options):
     """numba.extending.overload for functions of this package: what it chooses is a part of the kernel, too."""
     jit_options = {"pipeline_class": compiler.Part, "forceinline": forceinline, **FLAGS}
