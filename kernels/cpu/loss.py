@@ -19,8 +19,8 @@ NONE, MEAN, SUM = 0, 1, 2
 BLOCK = 1024
 # blocks of a chunk: tens of microseconds
 GRAIN = 8
-# workspaces: the spare block, and the sums of all blocks
-SPARE, SUMS = 3, 4
+# workspaces: the spare block, the sums of all blocks, and what is wrong in them
+SPARE, SUMS, FAULTS = 3, 4, 5
 
 
 @compiled

@@ -44,7 +44,8 @@ def bce_forward(loss, dx, dtarget, x, target, weight, reduction):
 def bce_with_logits_forward(loss, dx, dtarget, x, target, weight, pos_weight, reduction):
     """loss = -weight * (pos_weight * target * log(s(x)) + (1 - target) * log(1 - s(x))),  s the sigmoid
 
-    Computed as (1 - target) * x + (1 + (pos_weight - 1) * target) * log(1 + exp(-x)), which no logit overflows.
+    Computed as (1 - target) * max(x, 0) + pos_weight * target * max(-x, 0) + (1 - target + pos_weight * target) *
+    log(1 + exp(-|x|)): all terms are positive, no logit overflows.
 
     loss        (L,)           [out]  one value a sample for reduction 0, else one value
     dx          (...) or (0,)  [out]  gradient for an upstream gradient of one; hand to loss_backward
@@ -59,10 +60,11 @@ def bce_with_logits_forward(loss, dx, dtarget, x, target, weight, pos_weight, re
     """
     one = x.dtype.type(1)
     w, pos = weight if weight.size else one, pos_weight if pos_weight.size else one
-    s, tail = _sigmoid(x), _softplus(-x)
-    scale = reduced(loss, w * ((1 - target) * x + (1 + (pos - 1) * target) * tail), reduction)
-    save(dx, scale * w * ((1 - target) * s - pos * target * (1 - s)))
-    save(dtarget, scale * w * ((pos - 1) * tail - x))
+    yes, no = pos * target, 1 - target
+    above, below, tail = np.maximum(x, 0), np.maximum(-x, 0), np.log1p(np.exp(-abs(x)))
+    scale = reduced(loss, w * (no * above + yes * below + (no + yes) * tail), reduction)
+    save(dx, scale * w * (no * _sigmoid(x) - yes * _sigmoid(-x)))
+    save(dtarget, scale * w * (pos * below - above + (pos - 1) * tail))
 
 
 def kl_div_forward(loss, dx, dtarget, x, target, log_target, reduction):
