@@ -34,7 +34,10 @@ class Kernel:
             self.name,
             [
                 "try:",
+                *self._flattening(),
                 f"    status = entry({self.arguments})",
+                "except AttributeError:",
+                f"    refuse(({self.arguments},))",
                 "except (ValueError, IndexError) as error:",
                 f"    explain(error, ({self.arguments},))",
                 "else:",
@@ -48,6 +51,20 @@ class Kernel:
 
     def flat(self):
         return ", ".join(f"{a.name}.reshape(-1)" if a.any_shape else a.name for a in self.spec.arguments)
+
+    def _flattening(self):
+        """Lines that bring operands of any shape, when they fit, to one dimension: the form that is compiled."""
+        flat = [a for a in self.spec.arguments if a.any_shape]
+        first = next((a.name for a in flat if not a.optional), None)
+        if not first:
+            return []
+        fits = [f"{a.name}.flags.c_contiguous" for a in flat]
+        for a in flat:
+            if a.name != first:
+                empty = f" or not {a.name}.size" if a.optional else ""
+                fits.append(f"({a.name}.shape == {first}.shape{empty})")
+        reshaped = "; ".join(f"{a.name} = {a.name}.reshape(-1)" for a in flat)
+        return [f"    if {first}.ndim != 1 and {' and '.join(fits)}: {reshaped}"]
 
     def _define(self, function, name, lines):
         """A function written for this kernel, at the kernel's own place in its file (tracebacks, cache key)."""
