@@ -6,8 +6,8 @@ Python's own here; `bind` gives a copy of all formulas in which those names are 
     formulas = bind(inlined, exp=exp, expm1=expm1, log1p=log1p, tanh=tanh, erf=erf)
     silu = formulas["silu"]
 
-`f_grad(dy, x, ...)` is the gradient of `f(x, ...)` times dy; where torch selects (0 or dy) rather than multiplies, so do
-we, which is what keeps an infinite dy out of the flat side. Constants are made in the type of the argument, and both
+`f_grad(dy, x, ...)` is the gradient of `f(x, ...)` times dy; where torch selects (0 or dy) rather than multiplies, so
+do we, which keeps an infinite dy out of the flat side. Constants are made in the type of the argument, and both
 sides of a choice are computed before it, so that a loop over a formula becomes vector instructions with a blend.
 """
 
