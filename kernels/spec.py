@@ -100,8 +100,9 @@ def check_source(spec):
     Each line falls through when all is well and returns the 1-based position of the argument that does not fit.
     """
     lines, bound = [], {a.name for a in spec.arguments if a.kind == "int"}
-    # bind each letter at its first bare appearance, required arguments before optional ones
-    for arg in sorted(_arrays(spec), key=lambda a: a.optional):
+    # a letter is bound where it first stands alone, what must be there and what comes in first: of two arguments that
+    # disagree, the output is blamed
+    for arg in sorted(_arrays(spec), key=lambda a: (a.optional, a.written)):
         for axis, dim in enumerate(arg.dims):
             if _LETTERS.match(dim) and dim not in bound:
                 bound.add(dim)
@@ -110,14 +111,12 @@ def check_source(spec):
                     if not arg.optional
                     else f"{dim} = {arg.name}.shape[{axis}] if {arg.name}.size else 0"
                 )
-    first = None
+    first = next((a for a in spec.arguments if a.any_shape and not a.optional), None)
     for position, arg in enumerate(spec.arguments, 1):
         if not arg.is_array:
             continue
         if arg.any_shape:
-            if first is None and not arg.optional:
-                first = arg
-            elif first is not None:
+            if first is not None and arg is not first:
                 test = f"{arg.name}.shape != {first.name}.shape"
                 lines.append(f"if {_guard(arg)}{test}: return {position}")
             continue
@@ -135,10 +134,6 @@ def _arrays(spec):
 
 def _guard(arg):
     return f"{arg.name}.size != 0 and " if arg.optional else ""
-
-
-def contiguous(a):
-    return a.flags.c_contiguous
 
 
 def _type_refusal(spec, args):
@@ -172,8 +167,6 @@ def _type_refusal(spec, args):
         if isinstance(value, np.ndarray):
             if not arg.strided and not value.flags.c_contiguous:
                 return ValueError(f"{where}: expected a C-contiguous array, got strides {value.strides}")
-            if not value.flags.aligned:
-                return ValueError(f"{where}: expected an aligned array of {dtype}")
             if arg.written and not value.flags.writeable:
                 return ValueError(f"{where}: expected a writable array for [{arg.role}], got a read-only one")
     return None

@@ -114,7 +114,9 @@ def test_shapes_that_do_not_fit(backend):
     with pytest.raises(ValueError, match=r"expected .*\(M, N\).*\(4, 7\)|mismatch"):
         backend("gemm.matmul_forward", np.zeros((4, 7), np.float32), a, b, False, False, False)
     with pytest.raises(ValueError, match=r"expected .*\(4, 6\)"):
-        backend("gemm.matmul_forward", np.zeros((4, 6), np.float32), a, np.zeros((5, 7), np.float32), False, False, False)
+        backend(
+            "gemm.matmul_forward", np.zeros((4, 6), np.float32), a, np.zeros((5, 7), np.float32), False, False, False
+        )
 
 
 def test_arguments_that_kernels_refuse():

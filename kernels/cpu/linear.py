@@ -23,12 +23,9 @@ class Activated(NamedTuple):
     """An epilogue: the bias, then an activation; z keeps what the activation was given."""
 
     bias: np.ndarray  # (N,) or (0,)
+    relu: bool
     z: np.ndarray  # flat, as C; or size 0
     activation: int
-
-    @property
-    def relu(self):
-        return self.activation == scalar.RELU
 
 
 @overload(in_registers)
@@ -60,7 +57,8 @@ def linear_forward(y, z, x, w, b, activation):
     if y.size:
         c = y.reshape(-1)
         rows, columns = Matrix(x.reshape(-1), d, n, True), Matrix(w.reshape(-1), d, h, True)
-        gemm(n, h, d, rows, columns, c, h, False, Activated(b, z.reshape(-1), activation))
+        epilogue = Activated(b, activation == scalar.RELU, z.reshape(-1), activation)
+        gemm(n, h, d, rows, columns, c, h, False, epilogue)
 
 
 @compiled
