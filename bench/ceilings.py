@@ -89,9 +89,9 @@ def threads():
 
 
 def _seconds(work, shares):
-    """Wall time of work(*share) for all shares at once, a thread each; the best of five."""
+    """Wall time of work(*share) for all shares at once, a thread each; the best of ten."""
     best = np.inf
-    for _ in range(5):
+    for _ in range(10):
         team = [threading.Thread(target=work, args=share) for share in shares]
         began = time.perf_counter()
         for member in team:
@@ -107,7 +107,7 @@ def flops(dtype):
     """Floating-point operations a second of the FMA units, on all cores of this process."""
     one = np.dtype(dtype).type(0.5)
     _peak(np.int64(1), one)
-    steps = 1_000_000
+    steps = 500_000
     seconds = _seconds(_peak, [(np.int64(steps), one)] * threads())
     return threads() * steps * CHAINS * 2 * (VECTOR_BYTES // one.itemsize) / seconds
 
@@ -122,7 +122,7 @@ def bandwidth(footprint, in_place=False):
 def _bandwidth(quarters, in_place):
     team = threads()
     elements = int(2 ** (quarters / 4) / 4 / team / (1 if in_place else 2))
-    repeats = max(2, 2 * int(2e8 / team / (elements * 8)) // 2)
+    repeats = max(2, 2 * int(1e8 / team / (elements * 8)) // 2)
     arrays = [[np.ones(elements, np.float32) for _ in range(1 if in_place else 2)] for _ in range(team)]
     work = _in_place if in_place else _copy
     work(2, *arrays[0])

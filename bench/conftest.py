@@ -32,14 +32,18 @@ def peer(name):
 @pytest.fixture
 def clock(benchmark):
     def run(call, group, want, flops=0, moved=0, in_place=False, dtype=np.float32, tol=None):
-        """Time `call` under the name `group`, after one call whose result must be close to `want`.
+        """Time `call` under the name `group`, after one call whose result (or results) must be close to `want`.
 
         flops: floating-point operations a call; moved: bytes read and written. in_place: moved is read and written
         again, not copied from one place to another.
         """
         hotloop.set_num_threads(ceilings.threads())
-        got = np.asarray(call())
-        close(got, want, tol or {4: 1e-5, 8: 1e-12}[np.dtype(dtype).itemsize], group)
+        got = call()
+        if not isinstance(want, tuple):
+            got, want = (got,), (want,)
+        for one, other in zip(map(np.asarray, got), want, strict=True):
+            assert one.dtype == dtype, f"{group}: expected a result in {dtype}, got {one.dtype}"
+            close(one, other, tol or {4: 1e-5, 8: 1e-12}[np.dtype(dtype).itemsize], group)
         benchmark.group = group
         info = benchmark.extra_info
         info["threads"] = ceilings.threads()
@@ -70,8 +74,8 @@ def pytest_benchmark_update_machine_info(config, machine_info):
         "numpy": np.__version__,
         "GFLOP/s": {name: ceilings.flops(name) / 1e9 for name in ("float32", "float64")},
         "GB/s": {
-            f"{size >> 10} KiB": [ceilings.bandwidth(size) / 1e9, ceilings.bandwidth(size, True) / 1e9]
-            for size in (32 << 10, 512 << 10, 8 << 20, 128 << 20)
+            name: [ceilings.bandwidth(size) / 1e9, ceilings.bandwidth(size, True) / 1e9]
+            for name, size in {"32 KiB": 2**15, "512 KiB": 2**19, "8 MiB": 2**23, "128 MiB": 2**27}.items()
         },
         "peers": {name: _version(name) for name in ("torch", "jax", "sklearn")},
     }

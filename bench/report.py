@@ -26,10 +26,8 @@ def run(files, cores):
         command += ["--benchmark-quiet", "--benchmark-disable-gc", f"--benchmark-json={out}", *map(str, files)]
         pin = (lambda: os.sched_setaffinity(0, cores)) if cores else None
         done = subprocess.run(command, cwd=HERE.parent, preexec_fn=pin)
-        if not out.exists() or not out.stat().st_size:
-            sys.exit(f"the benchmarks did not run (exit {done.returncode})")
-        if done.returncode not in (0, 5):
-            print("some benchmarks failed; their rows are missing below", file=sys.stderr)
+        if done.returncode:
+            sys.exit("a benchmark failed (above); nothing was written")
         return json.loads(out.read_text())
 
 
@@ -58,15 +56,19 @@ def duration(seconds):
             return f"{seconds * factor:.3g} {unit}"
 
 
+def row(*cells):
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def rule(columns):
+    return "|" + "---|" * columns
+
+
 def table(groups):
     """Markdown: a line for each workload and number of threads, the best of a line in bold."""
     peers = sorted({who for contest in groups.values() for who in contest} - {OURS})
-    lines = [
-        "| workload | threads | hotloop | reaches | of the ceiling | "
-        + " | ".join([*peers, "best peer / hotloop"])
-        + " |",
-        "|---|---|---|---|---|" + "---|" * (len(peers) + 1),
-    ]
+    header = ["workload", "threads", OURS, "reaches", "of the ceiling", *peers, f"best peer / {OURS}"]
+    lines = [row(*header), rule(len(header))]
     # one thread and all threads of a workload under each other
     order = list(dict.fromkeys(group for group, _ in groups))
     for (group, threads), contest in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
@@ -77,41 +79,34 @@ def table(groups):
         ratio = f"{min(others) / medians[OURS]:.2f}" if others and OURS in medians else ""
         info = contest.get(OURS, {}).get("extra_info", {})
         lines.append(
-            f"| {group} | {threads} | {cells.get(OURS, '')} | {reached(info)} | "
-            + " | ".join([*(cells.get(p, "") for p in peers), ratio])
-            + " |"
+            row(group, threads, cells.get(OURS, ""), *reached(info), *(cells.get(p, "") for p in peers), ratio)
         )
     return "\n".join(lines)
 
 
 def reached(info):
-    """Two cells: what a kernel reaches, and how far that is from the machine's own ceiling."""
+    """Two cells: what a kernel reaches, and how near that is to the machine's own ceiling."""
     speed = [f"{info[unit]:.3g} {unit}" for unit in ("GFLOP/s", "GB/s") if unit in info]
     share = [f"{info[key]:.0f} {key}" for key in ("% of FMA peak", "% of bandwidth") if key in info]
-    return f"{', '.join(speed)} | {', '.join(share)}"
+    return ", ".join(speed), ", ".join(share)
 
 
 def machine(reports):
     """Markdown: the machine, its ceilings, and the versions that met."""
-    lines = []
-    first = reports[0]["machine_info"]["hotloop"]
+    infos = [report["machine_info"]["hotloop"] for report in reports]
+    first = infos[0]
     versions = {"numba": first["numba"], "numpy": first["numpy"], **first["peers"]}
     known = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     absent = ", ".join(name for name, version in versions.items() if not version)
-    lines.append(f"{first['cpu']}; Python {reports[0]['machine_info']['python_version']}, {known}.")
+    lines = [f"{first['cpu']}; Python {reports[0]['machine_info']['python_version']}, {known}."]
     if absent:
         lines.append(f"Not installed, and so not compared: {absent}.")
-    lines += [
-        "",
-        "| ceiling | " + " | ".join(f"{r['machine_info']['hotloop']['threads']} threads" for r in reports) + " |",
-    ]
-    lines.append("|---|" + "---|" * len(reports))
-    infos = [r["machine_info"]["hotloop"] for r in reports]
+    lines += ["", row("ceiling", *(f"threads: {info['threads']}" for info in infos)), rule(len(infos) + 1)]
     for name in first["GFLOP/s"]:
-        lines.append(f"| FMA {name}, GFLOP/s | " + " | ".join(f"{i['GFLOP/s'][name]:.0f}" for i in infos) + " |")
+        lines.append(row(f"FMA {name}, GFLOP/s", *(f"{info['GFLOP/s'][name]:.0f}" for info in infos)))
     for size in first["GB/s"]:
-        both = [" / ".join(f"{v:.0f}" for v in i["GB/s"][size]) for i in infos]
-        lines.append(f"| copy / in place over {size}, GB/s | " + " | ".join(both) + " |")
+        both = (" / ".join(f"{value:.0f}" for value in info["GB/s"][size]) for info in infos)
+        lines.append(row(f"copy / in place over {size}, GB/s", *both))
     return "\n".join(lines)
 
 
@@ -131,10 +126,10 @@ def write(sections):
 
 HEAD = """# What the kernels reach
 
-Written by `make bench`. Times are medians of one call after warm-up; every result was compared with a float64 reference
-before the clock started. One thread is a whole process on one core. The last column is how many times faster than the
-best peer hotloop is: under 1 is a loss. "Of the ceiling" is measured in the same run: fused multiply-adds, or bytes moved
-by a copy or an in-place update of the same footprint.
+Written by `make bench`. Times are medians of one call after warm-up; every result was compared with a float64
+reference before the clock started. One thread is a whole process on one core. The last column is how many times faster
+than the best peer hotloop is: under 1 is a loss. "Of the ceiling" is measured in the same run: fused multiply-adds, or
+bytes moved by a copy or an in-place update of the same footprint.
 """
 
 
