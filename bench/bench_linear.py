@@ -8,9 +8,12 @@ from hotloop.kernels.scalar import ACTIVATIONS
 
 
 def operands(n, d, h):
+    # small whole numbers and a bias between them: nothing is so near to zero that rounding decides about ReLU
     rng = np.random.default_rng(0)
     shapes = {"x": (n, d), "w": (h, d), "b": (h,), "dy": (n, h)}
-    return {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+    drawn = {name: rng.integers(-2, 3, shape).astype(np.float32) for name, shape in shapes.items()}
+    drawn["b"] += 0.5
+    return drawn
 
 
 def forward_hotloop(x, w, b, dy):
