@@ -35,6 +35,7 @@ class Kernel:
             [
                 "try:",
                 *self._flattening(),
+                *self._absence(),
                 f"    status = entry({self.arguments})",
                 "except AttributeError:",
                 f"    refuse(({self.arguments},))",
@@ -65,6 +66,12 @@ class Kernel:
                 fits.append(f"({a.name}.shape == {first}.shape{empty})")
         reshaped = "; ".join(f"{a.name} = {a.name}.reshape(-1)" for a in flat)
         return [f"    if {first}.ndim != 1 and {' and '.join(fits)}: {reshaped}"]
+
+    def _absence(self):
+        """Lines that give an absent array of one dimension the dimensions that are compiled."""
+        for a in self.spec.arguments:
+            if a.optional and len(a.dims) > 1:
+                yield f"    if {a.name}.ndim == 1 and not {a.name}.size: {a.name} = {a.name}.reshape({(0,) * len(a.dims)})"
 
     def _define(self, function, name, lines):
         """A function written for this kernel, at the kernel's own place in its file (tracebacks, cache key)."""
