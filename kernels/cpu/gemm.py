@@ -19,13 +19,14 @@ import numpy as np
 from ..jit import compiled, kernel, overload, parallel_for, scratch
 from .pack import Matrix, pack_panels, panel_size
 from .target import DOUBLE_LANES, FLOAT_LANES, ROWS, VECTORS
+from .thin import THIN, thin
 from .tile import tile
 
 KC = 256  # depth of a panel: B's (KC x 32 floats) and A's fit L1 together on most cores, L1 and L2 on all
 MC_PANELS = 64  # rows of A packed at a time, in panels
 NC = 2048  # columns of B packed at a time
 ROWS_PER_CHUNK = 8 * ROWS  # their panels (KC deep) fit a quarter of a small L2
-CHUNK_WORK = 1.5e6  # multiply-adds that are worth handing to another thread: some 20 us
+CHUNK_WORK = 4e5  # multiply-adds that are worth handing to another thread: some 5 us
 SMALL = 400_000  # multiply-adds below which a product stays on the calling thread
 
 class Plain(NamedTuple):
@@ -150,8 +151,9 @@ def gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
                 if top == 0:
                     _pack(packed_b, width, across, b, left, step, depth, work)
                 _pack(packed_a, ROWS, down, a, top, step, depth, work)
-                rows = min(down, ROWS_PER_CHUNK)
-                columns = int(CHUNK_WORK / (rows * depth)) // width * width
+                row_parts = (down + ROWS_PER_CHUNK - 1) // ROWS_PER_CHUNK
+                rows = ((down + row_parts - 1) // row_parts + ROWS - 1) // ROWS * ROWS
+                columns = int(CHUNK_WORK / (min(rows, down) * depth)) // width * width
                 columns = min(max(columns, width), (across + width - 1) // width * width)
                 grid_across = (across + columns - 1) // columns
                 grid = (down + rows - 1) // rows * grid_across
@@ -183,6 +185,17 @@ def _no_depth(m, n, c, ldc, accumulate, epilogue):
 
 
 @compiled
+def product(m, n, k, a, b, c, ldc, accumulate, epilogue):
+    """gemm for two matrices: by the way that suits their size."""
+    if m <= THIN and a.by_line:
+        thin(m, n, k, a, b, c, ldc, accumulate, epilogue.bias)
+        for i in range(m):
+            finish_rows(epilogue, c, i * ldc, i * ldc, n)
+    else:
+        gemm(m, n, k, a, b, c, ldc, accumulate, epilogue)
+
+
+@compiled
 def no_epilogue(c):
     return Plain(c[:0], False)
 
@@ -194,7 +207,7 @@ def _matmul(y, a, b, transpose_a, transpose_b, accumulate):
     c = y.reshape(-1)
     lines = Matrix(a.reshape(-1), a.shape[1], m, not transpose_a)
     columns = Matrix(b.reshape(-1), b.shape[1], n, transpose_b)
-    gemm(m, n, k, lines, columns, c, n, accumulate, no_epilogue(c))
+    product(m, n, k, lines, columns, c, n, accumulate, no_epilogue(c))
 
 
 @compiled
