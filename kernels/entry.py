@@ -71,7 +71,8 @@ class Kernel:
         """Lines that give an absent array of one dimension the dimensions that are compiled."""
         for a in self.spec.arguments:
             if a.optional and len(a.dims) > 1:
-                yield f"    if {a.name}.ndim == 1 and not {a.name}.size: {a.name} = {a.name}.reshape({(0,) * len(a.dims)})"
+                empty = (0,) * len(a.dims)
+                yield f"    if {a.name}.ndim == 1 and not {a.name}.size: {a.name} = {a.name}.reshape({empty})"
 
     def _define(self, function, name, lines):
         """A function written for this kernel, at the kernel's own place in its file (tracebacks, cache key)."""
