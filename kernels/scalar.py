@@ -106,8 +106,12 @@ def softshrink(x, lambd):
     return x - lambd if x > lambd else inner
 
 
-def shrink_grad(dy, x, lambd):
+def hardshrink_grad(dy, x, lambd):
     return type(x)(0) if (x >= -lambd) & (x <= lambd) else dy
+
+
+def softshrink_grad(dy, x, lambd):
+    return hardshrink_grad(dy, x, lambd)
 
 
 def elu(x, alpha):
@@ -202,27 +206,31 @@ def silu(x):
 
 
 def silu_grad(dy, x):
-    one = type(x)(1)
-    s = sigmoid(x)
-    return dy * s * (one + x * (one - s))
+    # sigmoid(-x), not 1 - sigmoid(x): x times the rounding error of that would show
+    return dy * sigmoid(x) * (type(x)(1) + x * sigmoid(-x))
 
 
 def tanh_softplus(x):
-    # tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2), e = exp(x); over exp(-2x) where x > 0, so that nothing overflows
+    """a, b with tanh(log(1 + exp(x))) = a / (a + b)."""
+    # e (e + 2) over 2, e = exp(x); both times exp(-2 x) where x > 0, so that nothing overflows
     c = type(x)
     t = exp(-abs(x))
-    numerator = t * (t + c(2)) if x < 0 else c(1) + c(2) * t
-    rest = c(2) if x < 0 else c(2) * t * t
-    return numerator / (numerator + rest)
+    a = t * (t + c(2)) if x < 0 else c(1) + c(2) * t
+    b = c(2) if x < 0 else c(2) * t * t
+    return a, b
 
 
 def mish(x):
-    return x * tanh_softplus(x)
+    a, b = tanh_softplus(x)
+    return x * (a / (a + b))
 
 
 def mish_grad(dy, x):
-    t = tanh_softplus(x)
-    return dy * (t + x * sigmoid(x) * (type(x)(1) - t * t))
+    a, b = tanh_softplus(x)
+    scale = type(x)(1) / (a + b)
+    t = a * scale
+    # 1 - t^2 = (1 - t) (1 + t)
+    return dy * (t + x * sigmoid(x) * (b * scale) * (type(x)(1) + t))
 
 
 def normal_cdf(x):
@@ -247,9 +255,9 @@ def gelu_tanh(x):
 
 def gelu_tanh_grad(dy, x):
     c = type(x)
-    s = sigmoid(c(GELU_SCALE) * (x + c(GELU_CUBIC) * x * x * x))
+    v = c(GELU_SCALE) * (x + c(GELU_CUBIC) * x * x * x)
     slope = c(GELU_SCALE) * (c(1) + c(3 * GELU_CUBIC) * x * x)
-    return dy * s * (c(1) + x * (c(1) - s) * slope)
+    return dy * sigmoid(v) * (c(1) + x * slope * sigmoid(-v))
 
 
 def activate(code, z):
@@ -299,14 +307,13 @@ def activate_grad(code, y, z):
 
 
 def bind(decorate, **functions):
-    """Every formula of this module, decorated for one target and calling that target's `functions` (exp=, tanh=, ...).
+    """Every formula of this module by name, decorated for one target and calling that target's `functions`.
 
-    Returns a dict by name. A formula that `functions` replaces (sigmoid, say) is left out of the decorating.
+    A formula that `functions` replaces (sigmoid, say) is taken as it is.
     """
+    own = {n: f for n, f in globals().items() if isinstance(f, types.FunctionType) and n != "bind"}
     namespace = {**globals(), **functions}
-    for name, formula in globals().items():
-        if isinstance(formula, types.FunctionType) and name not in functions and name != "bind":
-            # the same code, looking its names up in `namespace`
-            copy = types.FunctionType(formula.__code__, namespace, name)
-            namespace[name] = decorate(copy)
-    return namespace
+    for name in own.keys() - functions.keys():
+        # the same code, looking its names up in `namespace`
+        namespace[name] = decorate(types.FunctionType(own[name].__code__, namespace, name))
+    return {name: namespace[name] for name in own.keys() | functions.keys()}
