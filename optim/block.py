@@ -2,24 +2,36 @@
 
 State lies as the parameters do: one flat array for each kind of state, slices on 64-byte boundaries in the order of the
 group. Counters (the step count) are float64 arrays with one entry a parameter. A run is a stretch of neighbours that
-have gradients and equal counters: one kernel call. Runs are kept until a gradient appears or disappears.
+have gradients and counters that are alike: one kernel call. Runs are kept until a gradient appears or disappears.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..nn.doors import call, empty
+from ..nn.doors import call, empty, from_host, to_host
 from .flat import Place, lay, padded, zeros
 
 FLOAT64 = np.dtype(np.float64)
 
 
 class Block:
-    __slots__ = ("begins", "counters", "device", "dtype", "parameters", "places", "runs", "size", "states", "watch")
+    __slots__ = (
+        "begins",
+        "counters",
+        "device",
+        "dtype",
+        "parameters",
+        "places",
+        "runs",
+        "size",
+        "states",
+        "versions",
+        "watch",
+    )
 
     def __init__(self, parameters: list, counters: dict[str, float]):
         first = parameters[0]
@@ -37,6 +49,8 @@ class Block:
             call("elementwise.fill_forward", self.counters[name], value)
         # (parameter, its data, its gradient, whether it has one), as they were when the runs were made
         self.watch: Sequence[tuple] = ()
+        # the version counters of the parameters that a step changes
+        self.versions: Sequence[list[int]] = ()
         # arguments of the kernel calls of a step; None: to be made
         self.runs: list[tuple] | None = None
 
@@ -75,38 +89,44 @@ class Block:
 
     def counts(self) -> list[tuple[float, ...]]:
         """The counters of each parameter, on the host."""
-        columns = [_on_host(array, self.device).tolist() for array in self.counters.values()]
+        columns = [to_host(array).tolist() for array in self.counters.values()]
         return list(zip(*columns, strict=True)) if columns else [()] * len(self.parameters)
 
     def take(self, i: int, old: Block, j: int) -> None:
         """Carry what `old` kept for its parameter j over to parameter i, in this block's dtype."""
         for name in old.states:
-            source = _on_device(old.state_of(j, name), old.device, self.device)
+            source = old.state_of(j, name)
+            if old.device != self.device:
+                source = from_host(to_host(source), self.device)
             if source.size == self.places[i].data.size:
                 call("elementwise.copy_forward", self.state_of(i, name).reshape(-1), source.reshape(-1))
         for name in old.counters:
-            value = _on_host(old.counters[name], old.device)[j]
+            value = to_host(old.counters[name])[j]
             call("elementwise.fill_forward", self.counters[name][i : i + 1], float(value))
 
     # ---- runs
 
-    def plan(self, states: tuple, hyper, flags: tuple) -> None:
-        """Make the runs; states names the kinds of state the kernel takes, None for one that is absent."""
+    def plan(self, states: tuple, hyper, flags: tuple, alike: Callable) -> None:
+        """Make the runs; states names the kinds of state the kernel takes, None for one that is absent.
+
+        alike  (counters of a parameter) -> what neighbours must have equal to be updated by one call
+        """
         self.places = lay(self.parameters)
         self.watch = [
             (p, place.data, place.grad, p._has_grad) for p, place in zip(self.parameters, self.places, strict=True)
         ]
+        self.versions = [p._version for p in self.parameters if p._has_grad]
         arrays = [self.state(name) if name else None for name in states]
-        counts = self.counts()
+        keys = [alike(counts) for counts in self.counts()]
         with_gradient = [i for i, p in enumerate(self.parameters) if p._has_grad]
         self.runs = []
-        for first, last in self._stretches(with_gradient, counts):
+        for first, last in self._stretches(with_gradient, keys):
             self.runs.append(self._arguments(first, last, arrays, hyper, flags))
 
-    def _stretches(self, indices: list[int], counts: list[tuple]) -> list[tuple[int, int]]:
+    def _stretches(self, indices: list[int], keys: list) -> list[tuple[int, int]]:
         out: list[tuple[int, int]] = []
         for i in indices:
-            if out and out[-1][1] == i - 1 and counts[i] == counts[i - 1] and self._adjacent(i - 1, i):
+            if out and out[-1][1] == i - 1 and keys[i] == keys[i - 1] and self._adjacent(i - 1, i):
                 out[-1] = (out[-1][0], i)
             else:
                 out.append((i, i))
@@ -124,22 +144,3 @@ class Block:
         states = [nothing if a is None else a[begin + offset : end + offset] for a in arrays]
         counters = [array[first : last + 1] for array in self.counters.values()]
         return flat.data[begin:end], *states, flat.grad[begin:end], *counters, hyper, *flags
-
-
-def _on_host(array, device: str):
-    if device == "cpu":
-        return array
-    from ..kernels import cuda
-
-    return cuda.to_host(array)
-
-
-def _on_device(array, source: str, target: str):
-    if source == target:
-        return array
-    host = _on_host(array, source)
-    if target == "cpu":
-        return host
-    from ..kernels import cuda
-
-    return cuda.to_device(host)

@@ -38,6 +38,14 @@ class Place(NamedTuple):
     data: Any
     grad: Any
 
+    def __reduce__(self):
+        # a copy of a parameter has memory of its own: it lies nowhere yet
+        return _nowhere, ()
+
+
+def _nowhere() -> None:
+    return None
+
 
 def zeros(size: int, dtype, device):
     """A 1-D array of zeros."""
@@ -48,7 +56,8 @@ def zeros(size: int, dtype, device):
 
 def lay(parameters: list) -> list[Place]:
     """The places of parameters of one dtype and device; unless all have one, all are copied into a new flat buffer."""
-    if all(p._place is not None and p._place.data is p._data for p in parameters):
+    places = [getattr(p, "_place", None) for p in parameters]
+    if all(place is not None and place.data is p._data for place, p in zip(places, parameters, strict=True)):
         for p in parameters:
             _restore_gradient(p)
     else:
@@ -78,4 +87,4 @@ def _restore_gradient(parameter) -> None:
     if parameter._grad_buffer is not slice_:
         if parameter._has_grad:
             call("elementwise.copy_forward", slice_, parameter._grad_buffer)
-        parameter._grad_buffer = slice_
+        parameter._grad_buffer, parameter._loose = slice_, None

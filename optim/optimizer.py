@@ -7,6 +7,7 @@ An optimizer that is one pass over flat arrays is a subclass that says what its 
     counters  numbers kept for each parameter and advanced by the kernel, with their first values: {"step": 0.0}
     states    (group) -> the kinds of state, in the kernel's order; None: the kernel gets a size-0 array
     flags     (group) -> the last arguments, bools that hold for a whole group
+    alike     (counters of a parameter) -> what neighbours must have in common to be updated by one call
     check     (group) -> raises ValueError for options out of range
 
 A counter whose name begins with "_" stays out of the state_dict. Others override `_update`.
@@ -60,6 +61,10 @@ class Optimizer:
         return ()
 
     @staticmethod
+    def alike(counts: tuple[float, ...]) -> Any:
+        return counts
+
+    @staticmethod
     def check(group: dict) -> None:
         """Raise ValueError for options that are out of range."""
 
@@ -108,7 +113,7 @@ class Optimizer:
         states, flags = group.layout()
         for block in group.blocks:
             if block.stale():
-                block.plan(states, group.hyper_on(block.device), flags)
+                block.plan(states, group.hyper_on(block.device), flags, self.alike)
 
     # ---- the step
 
@@ -123,6 +128,8 @@ class Optimizer:
                 self._refresh(group)
             for block in group.blocks:
                 self._update(group, block)
+                for version in block.versions:
+                    version[0] += 1
         return loss
 
     def _update(self, group: ParamGroup, block: Block) -> None:

@@ -109,7 +109,7 @@ def _fitting(position: int, parameter, names: list[str], optimizer, kept: Mappin
             continue
         array = as_tensor(f"state {position} {name}", value)
         expected = () if name in optimizer.counters else parameter.shape
-        if tuple(array.shape) != tuple(expected) and not (expected == () and array.numpy().size == 1):
+        if tuple(array.shape) != tuple(expected) and not (expected == () and array.numel() == 1):
             raise ValueError(
                 f"state of parameter {position}: {name}: expected shape {tuple(expected)}, got {tuple(array.shape)}"
             )

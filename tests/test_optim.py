@@ -1,0 +1,398 @@
+"""optim/: flat buffers, groups, moved parameters, states, errors. The formulas are compared in test_optim_parity."""
+
+import copy
+import gc
+import pickle
+import tracemalloc
+
+import numpy as np
+import pytest
+from helpers import close, same
+from hotloop import nn, optim
+
+RULES = {
+    "sgd": lambda params, **o: optim.SGD(params, **{"lr": 0.1, "momentum": 0.9, **o}),
+    "adam": lambda params, **o: optim.Adam(params, **{"lr": 0.1, **o}),
+}
+
+
+@pytest.fixture(params=RULES)
+def rule(request):
+    return RULES[request.param]
+
+
+def parameters(rng, *shapes, dtype=np.float32):
+    return [nn.Parameter(rng.standard_normal(shape).astype(dtype)) for shape in shapes or [(3, 5), (5,), (2, 2)]]
+
+
+def set_gradients(rng, params):
+    for p in params:
+        p.grad = rng.standard_normal(p.shape).astype(p.dtype)
+
+
+def address(p):
+    return p.data.__array_interface__["data"][0]
+
+
+def values(params):
+    return [np.array(p.numpy()) for p in params]
+
+
+def steps(rng, optimizer, params, count=1):
+    for _ in range(count):
+        set_gradients(rng, params)
+        optimizer.step()
+
+
+# ---- flat buffers
+
+
+def test_parameters_lie_side_by_side(rng, rule):
+    params = parameters(rng)
+    before = values(params)
+    rule(params)
+    first = address(params[0])
+    assert [address(p) - first for p in params] == [0, 64, 128]
+    assert first % 64 == 0
+    for p, value in zip(params, before, strict=True):
+        assert same(p.numpy(), value)
+
+
+def test_dtypes_have_their_own_buffers(rng, rule):
+    params = [*parameters(rng, (4,), (3,)), *parameters(rng, (4,), (3,), dtype=np.float64)]
+    params = [params[0], params[2], params[1], params[3]]
+    optimizer = rule(params)
+    assert address(params[2]) - address(params[0]) == 64 and address(params[3]) - address(params[1]) == 64
+    steps(rng, optimizer, params)
+    assert [p.dtype for p in params] == [np.float32, np.float64] * 2
+
+
+def test_one_kernel_call_a_step(rng, rule):
+    params = parameters(rng)
+    optimizer = rule(params)
+    steps(rng, optimizer, params)
+    (block,) = optimizer.param_groups[0].blocks
+    assert len(block.runs) == 1
+    params[1].grad = None
+    optimizer.step()
+    assert len(block.runs) == 2
+    steps(rng, optimizer, params)
+    # the middle one is a step behind now, which the bias correction of Adam sees
+    assert len(block.runs) == (3 if isinstance(optimizer, optim.Adam) else 1)
+
+
+def test_padding_stays_zero(rng, rule):
+    params = parameters(rng)
+    optimizer = rule(params, weight_decay=0.1)
+    steps(rng, optimizer, params, 3)
+    flat = optimizer.param_groups[0].blocks[0].places[0].flat
+    mask = np.ones(flat.data.size, bool)
+    for place in optimizer.param_groups[0].blocks[0].places:
+        mask[place.begin : place.begin + place.data.size] = False
+    assert not flat.data[mask].any() and not flat.grad[mask].any() and mask.any()
+
+
+def test_data_and_grad_are_assigned_into_the_slice(rng, rule):
+    params = parameters(rng)
+    optimizer = rule(params)
+    before = address(params[0])
+    params[0].data = np.ones((3, 5), np.float32)
+    assert address(params[0]) == before
+    gradient = np.ones((3, 5), np.float32)
+    params[0].grad = gradient
+    optimizer.step()
+    gradient[...] = 7
+    assert (params[0].grad == 1).all()
+
+
+def test_gradients_from_before_the_optimizer_count(rng, rule):
+    params = parameters(rng)
+    set_gradients(rng, params)
+    wanted = [p.grad.copy() for p in params]
+    optimizer = rule(params)
+    for p, gradient in zip(params, wanted, strict=True):
+        assert same(p.grad, gradient)
+    before = values(params)
+    optimizer.step()
+    assert all((a != b).all() for a, b in zip(before, values(params), strict=True))
+
+
+def test_backward_writes_where_step_reads(rng, rule):
+    model = nn.Linear(4, 3)
+    optimizer = rule(model.parameters())
+    x = rng.standard_normal((8, 4)).astype(np.float32)
+    for _ in range(2):
+        optimizer.zero_grad()
+        assert model.weight.grad is None
+        (model(x) ** 2).sum().backward()
+        before = values(model.parameters())
+        optimizer.step()
+        assert all((a != b).any() for a, b in zip(before, values(model.parameters()), strict=True))
+    (block,) = optimizer.param_groups[0].blocks
+    assert block.places[0].grad is model.weight.grad or np.shares_memory(block.places[0].grad, model.weight.grad)
+
+
+def test_a_step_allocates_nothing(rng, rule):
+    params = parameters(rng, (300, 300), (300,), (7,))
+    optimizer = rule(params)
+    steps(rng, optimizer, params, 3)
+    gc.collect()
+    tracemalloc.start()
+    for _ in range(50):
+        optimizer.step()
+    left, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert left < 4096 and peak < 16384, (left, peak)
+
+
+def test_zero_grad(rng, rule):
+    params = parameters(rng)
+    optimizer = rule(params)
+    set_gradients(rng, params[:2])
+    optimizer.zero_grad(set_to_none=False)
+    assert not params[0].grad.any() and not params[1].grad.any() and params[2].grad is None
+    optimizer.zero_grad()
+    assert all(p.grad is None for p in params)
+
+
+def test_nan_stays_in_its_parameter(rng, rule):
+    params = parameters(rng)
+    optimizer = rule(params)
+    set_gradients(rng, params)
+    params[1].grad = np.full(5, np.nan, np.float32)
+    optimizer.step()
+    assert [np.isnan(v).sum() for v in values(params)] == [0, 5, 0]
+
+
+def test_empty_parameters(rng, rule):
+    params = parameters(rng, (0, 3), (2,), (0,))
+    optimizer = rule(params)
+    steps(rng, optimizer, params, 2)
+    assert params[0].shape == (0, 3)
+
+
+# ---- moved parameters
+
+
+def test_double_moves_parameters_and_state(rng, rule):
+    model = nn.Linear(4, 3)
+    optimizer = rule(model.parameters())
+    twin = copy.deepcopy(model).double()
+    other = rule(twin.parameters())
+    x = rng.standard_normal((8, 4))
+    for step in range(6):
+        if step == 3:
+            model.double()
+        for m, o in ((model, optimizer), (twin, other)):
+            o.zero_grad()
+            (m(x.astype(m.weight.dtype)) ** 2).mean().backward()
+            o.step()
+    assert model.weight.dtype == np.float64
+    close(model.weight.numpy(), twin.weight.numpy(), 1e-4)
+    kept = optimizer.state[model.weight]
+    assert all(v.dtype == np.float64 for v in kept.values())
+
+
+def test_a_second_optimizer_shares_the_buffer(rng):
+    params = parameters(rng)
+    first = optim.SGD(params, lr=0.1)
+    before = address(params[0])
+    second = optim.Adam(params, lr=0.1)
+    assert address(params[0]) == before
+    # and one of more parameters moves them once
+    more = [*params, *parameters(rng, (3,))]
+    third = optim.SGD(more, lr=0.5)
+    assert address(params[0]) != before
+    after = [address(p) for p in more]
+    for optimizer in (first, second, third, first):
+        optimizer.zero_grad()
+        set_gradients(rng, more)
+        old, gradients = values(more), [p.grad.copy() for p in more]
+        optimizer.step()
+        assert [address(p) for p in more] == after
+        if optimizer is first:
+            for p, v, g in zip(params, old, gradients, strict=False):
+                close(p.numpy(), v - np.float32(0.1) * g)
+
+
+def test_lazy_parameters_join_when_they_have_a_shape(rng, rule):
+    model = nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 1))
+    optimizer = rule(model.parameters())
+    x = rng.standard_normal((8, 4)).astype(np.float32)
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(x).sum().backward()
+        before = values(model.parameters())
+        optimizer.step()
+        assert all((a != b).any() for a, b in zip(before, values(model.parameters()), strict=True))
+    assert len(optimizer.state) == 4
+
+
+# ---- groups
+
+
+def test_lr_is_read_by_the_kernel_that_was_planned(rng):
+    (p,) = parameters(rng, (4,))
+    optimizer = optim.SGD([p], lr=0.5)
+    p.grad = np.ones(4, np.float32)
+    optimizer.step()
+    run = optimizer.param_groups[0].blocks[0].runs
+    before = p.numpy().copy()
+    optimizer.param_groups[0]["lr"] = 0.25
+    optimizer.step()
+    assert optimizer.param_groups[0].blocks[0].runs is run
+    assert optimizer.param_groups[0]["lr"] == 0.25
+    close(p.numpy(), before - np.float32(0.25))
+
+
+def test_named_parameters(rng, rule):
+    model = nn.Linear(2, 2)
+    optimizer = rule(model.named_parameters())
+    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+    assert optimizer.state_dict()["param_groups"][0]["param_names"] == ["weight", "bias"]
+    with pytest.raises(ValueError, match="names"):
+        optimizer.add_param_group({"params": parameters(rng)})
+
+
+def test_closure(rng, rule):
+    model = nn.Linear(2, 1)
+    optimizer = rule(model.parameters())
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (model(np.ones((4, 2), np.float32)) ** 2).sum()
+        loss.backward()
+        return loss
+
+    with nn.no_grad():
+        first, second = optimizer.step(closure), optimizer.step(closure)
+    assert first.item() != second.item()
+
+
+def test_repr(rng):
+    text = repr(optim.SGD(parameters(rng), lr=0.5))
+    assert text.startswith("SGD (\nParameter Group 0\n    dampening: 0\n    lr: 0.5\n") and text.endswith(")")
+
+
+# ---- states
+
+
+def test_a_restart_continues_bit_by_bit(rng, rule, tmp_path):
+    params = parameters(rng)
+    optimizer = rule(params)
+    steps(rng, optimizer, params, 3)
+    (tmp_path / "state").write_bytes(pickle.dumps((values(params), optimizer.state_dict())))
+    saved, state = pickle.loads((tmp_path / "state").read_bytes())
+    again = [nn.Parameter(v.copy()) for v in saved]
+    successor = rule(again, lr=99.0)
+    successor.load_state_dict(state)
+    for _ in range(3):
+        set_gradients(rng, params)
+        for p, q in zip(params, again, strict=True):
+            q.grad = p.grad.copy()
+        optimizer.step()
+        successor.step()
+    for a, b in zip(values(params), values(again), strict=True):
+        assert same(a, b)
+
+
+def test_state_of_parameters_never_updated_is_empty(rng, rule):
+    params = parameters(rng)
+    optimizer = rule(params)
+    assert optimizer.state_dict()["state"] == {} and optimizer.state == {}
+    set_gradients(rng, params[1:2])
+    optimizer.step()
+    assert list(optimizer.state_dict()["state"]) == [1]
+
+
+@pytest.mark.parametrize("way", ["deepcopy", "pickle"])
+def test_copies_are_independent(rng, rule, way):
+    model = nn.Linear(3, 2)
+    optimizer = rule(model.parameters())
+    params = list(model.parameters())
+    steps(rng, optimizer, params, 2)
+    pair = (model, optimizer)
+    twin, follower = copy.deepcopy(pair) if way == "deepcopy" else pickle.loads(pickle.dumps(pair))
+    assert follower.param_groups[0]["params"][0] is twin.weight
+    before = values(params)
+    for p, q in zip(params, twin.parameters(), strict=True):
+        p.grad = rng.standard_normal(p.shape).astype(np.float32)
+        q.grad = p.grad.copy()
+    follower.step()
+    assert all(same(a, b) for a, b in zip(before, values(params), strict=True))
+    optimizer.step()
+    assert all(same(a, b) for a, b in zip(values(twin.parameters()), values(params), strict=True))
+
+
+def test_a_state_that_does_not_fit_changes_nothing(rng):
+    params = parameters(rng)
+    optimizer = optim.Adam(params)
+    steps(rng, optimizer, params)
+    good = copy.deepcopy(optimizer.state_dict())
+    bad = copy.deepcopy(good)
+    bad["state"][2]["exp_avg"] = np.zeros(3, np.float32)
+    bad["param_groups"][0]["lr"] = 5.0
+    with pytest.raises(ValueError, match=r"parameter 2: exp_avg: expected shape \(2, 2\), got \(3,\)"):
+        optimizer.load_state_dict(bad)
+    for number, kept in optimizer.state_dict()["state"].items():
+        for name, value in kept.items():
+            assert same(np.asarray(value), np.asarray(good["state"][number][name]))
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+    with pytest.raises(ValueError, match="different number of parameter groups: expected 1, got 0"):
+        optimizer.load_state_dict({"state": {}, "param_groups": []})
+    with pytest.raises(ValueError, match="expected 3 parameters, got 1"):
+        optimizer.load_state_dict({"state": {}, "param_groups": [{"params": [0]}]})
+    with pytest.raises(ValueError, match="param_groups"):
+        optimizer.load_state_dict({"weights": 1})
+
+
+# ---- errors
+
+
+def test_refuses_what_is_no_parameter(rng, rule):
+    with pytest.raises(ValueError, match="empty parameter list"):
+        rule([])
+    with pytest.raises(TypeError, match="one of the params is a ndarray"):
+        rule([np.zeros(3)])
+    with pytest.raises(TypeError, match="expected an iterable"):
+        rule(nn.Parameter(np.zeros(3)))
+    with pytest.raises(TypeError, match="set"):
+        rule([{"params": set(parameters(rng))}])
+    with pytest.raises(ValueError, match="non-leaf"):
+        rule([nn.Parameter(np.zeros(3)) * 2])
+    (p,) = parameters(rng, (2,))
+    with pytest.raises(ValueError, match="twice"):
+        rule([p, p])
+    with pytest.raises(ValueError, match="more than one parameter group"):
+        rule([{"params": [p]}, {"params": [p]}])
+    with pytest.raises(TypeError, match="expected a dict, got list"):
+        rule([p]).add_param_group([p])
+
+
+@pytest.mark.parametrize(
+    "build, message",
+    [
+        (lambda p: optim.SGD(p, lr=-1), "Invalid learning rate: -1"),
+        (lambda p: optim.SGD(p, lr=float("nan")), "Invalid learning rate: nan"),
+        (lambda p: optim.SGD(p, momentum=-1), "Invalid momentum value: -1"),
+        (lambda p: optim.SGD(p, weight_decay=-1), "Invalid weight_decay value: -1"),
+        (lambda p: optim.SGD(p, nesterov=True), "Nesterov momentum requires a momentum and zero dampening"),
+        (lambda p: optim.Adam(p, lr=-1), "Invalid learning rate: -1"),
+        (lambda p: optim.Adam(p, eps=-1), "Invalid epsilon value: -1"),
+        (lambda p: optim.Adam(p, betas=(0.9, 1)), "Invalid beta parameter at index 1: 1"),
+        (lambda p: optim.Adam(p, betas=(0.9, 0.9, 0.9)), "two numbers"),
+        (lambda p: optim.Adam([{"params": p, "lr": -2}]), "Invalid learning rate: -2"),
+    ],
+)
+def test_refuses_options_out_of_range(rng, build, message):
+    with pytest.raises(ValueError, match=message):
+        build(parameters(rng))
+
+
+def test_refuses_options_that_are_no_numbers(rng):
+    optimizer = optim.Adam(parameters(rng))
+    with pytest.raises(TypeError, match="lr: expected a number, got str"):
+        optimizer.param_groups[0]["lr"] = "fast"
+    with pytest.raises(ValueError, match="betas"):
+        optimizer.param_groups[0]["betas"] = (0.9,)
+    assert optimizer.param_groups[0]["betas"] == (0.9, 0.999)
