@@ -1,0 +1,25 @@
+"""Arrays in, arrays out. `backend(array)` is the package of kernels that runs where the array lives."""
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+__all__ = ["backend", "device_of"]
+
+
+def device_of(array: Any) -> str:
+    """Where an array lives: "cpu" or "cuda". Imports nothing to find out."""
+    if isinstance(array, np.ndarray):
+        return "cpu"
+    kind = type(array)
+    # the simulator's arrays do not have the interface that real device arrays have
+    if hasattr(array, "__cuda_array_interface__") or kind.__name__ == "FakeCUDAArray":
+        return "cuda"
+    raise TypeError(f"expected a NumPy array or a CUDA array, got {kind.__module__}.{kind.__qualname__}")
+
+
+def backend(array: Any) -> ModuleType:
+    """`hotloop.kernels.cpu` for a NumPy array, `hotloop.kernels.cuda` for a CUDA array."""
+    return importlib.import_module(f".{device_of(array)}", __name__)

@@ -1,0 +1,165 @@
+"""The two doors to the machine: memory comes from `empty`, arithmetic is done by `call`.
+
+Layers, operators, losses and optimizers do nothing to numbers but through these; between them they only make views.
+So the same layer runs on every backend, and a step is a list of kernel calls. The rest of this file serves the edges
+of the library, where data comes from Python and the host and goes back there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..kernels import device_of
+from .pool import POOL
+
+__all__ = ["absent", "call", "contiguous", "copy_into", "device_of", "empty", "from_host", "host_array", "to_host"]
+
+_kernels: dict[tuple[str, type], Callable] = {}
+_absent: dict[Any, np.ndarray] = {}
+_on_device = False  # whether an array on a device was ever seen: until then no call looks for one
+
+_pool_empty = POOL.empty
+
+
+def empty(shape, dtype, device: str = "cpu"):
+    """An array of undefined contents, from recycled memory."""
+    if device == "cpu":
+        return _pool_empty(shape, dtype)
+    return _cuda(device).empty(shape, dtype)
+
+
+def absent(dtype, device: str = "cpu"):
+    """The size-0 array that stands for an optional array that is not there. `call` moves it to the others' device."""
+    if device != "cpu":
+        return empty((0,), dtype, device)
+    array = _absent.get(dtype)
+    if array is None:
+        array = _absent[dtype] = np.empty((0,), dtype)
+    return array
+
+
+def call(name: str, *args) -> None:
+    """Run a kernel, named `module.kernel`, on the backend where the first array lives."""
+    if _on_device:
+        args = _together(name, args)
+    kernel = _kernels.get((name, type(args[0])))
+    if kernel is None:
+        kernel = _resolve(name, args[0])
+    kernel(*args)
+
+
+def _resolve(name: str, first) -> Callable:
+    global _on_device
+    try:
+        device = device_of(first)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
+    _on_device = _on_device or device != "cpu"
+    module, _, function = name.partition(".")
+    place = f"{__package__.rpartition('.')[0]}.kernels.{device}"
+    try:
+        kernel = getattr(importlib.import_module(f"{place}.{module}"), function)
+    except ModuleNotFoundError as error:
+        if error.name != f"{place}.{module}":
+            raise
+        raise NotImplementedError(f"{name}: the {device} backend has no such kernel (no module {module})") from None
+    except AttributeError:
+        raise NotImplementedError(f"{name}: the {device} backend has no such kernel") from None
+    _kernels[name, type(first)] = kernel
+    return kernel
+
+
+def _together(name: str, args: tuple) -> tuple:
+    """The arguments with absent arrays moved to where the others are; raises when those are not all in one place."""
+    found: dict[str, Any] = {}
+    for array in args:
+        if hasattr(array, "dtype") and hasattr(array, "ndim" if isinstance(array, np.ndarray) else "shape"):
+            device = device_of(array)
+            if device != "cpu" or array.size:
+                found.setdefault(device, array)
+    if len(found) > 1:
+        what = " and ".join(f"{device} {array.dtype} {tuple(array.shape)}" for device, array in found.items())
+        raise ValueError(f"{name}: expected all arrays on one device, got {what}")
+    if "cuda" not in found:
+        return args
+    return tuple(empty((0,), a.dtype, "cuda") if isinstance(a, np.ndarray) else a for a in args)
+
+
+def _cuda(device: str):
+    global _on_device
+    if device != "cuda":
+        raise ValueError(f"expected the device 'cpu' or 'cuda', got {device!r}")
+    _on_device = True
+    return importlib.import_module("..kernels.cuda", __package__)
+
+
+# ---- arrays of any strides
+
+
+def contiguous(array):
+    """The array itself when it is C-contiguous, else a copy that is."""
+    if array.flags.c_contiguous:
+        return array
+    copy = empty(array.shape, array.dtype, device_of(array))
+    copy_into(copy, array)
+    return copy
+
+
+def copy_into(y, x) -> None:
+    """y = x, cast to y's dtype; x of the same shape or one that broadcasts to it; any strides, no shared memory."""
+    if y.shape == x.shape and y.flags.c_contiguous and x.flags.c_contiguous:
+        call("elementwise.copy_forward", y, x)
+        return
+    if y.shape != x.shape:
+        x = np.broadcast_to(x, y.shape)
+    # the kernel has four axes: more are walked here
+    if y.ndim > 4:
+        for i in range(y.shape[0]):
+            copy_into(y[i], x[i])
+        return
+    shape = (1,) * (4 - y.ndim) + y.shape
+    call("elementwise.assign_forward", y.reshape(shape), x.reshape(shape))
+
+
+# ---- where data comes in from Python and goes back
+
+
+def host_array(data, dtype=None, copy: bool | None = None) -> np.ndarray:
+    """`data` as a plain NumPy array in this machine's byte order; `copy` as in numpy.array. Errors name the dtype."""
+    array = np.array(data, dtype=dtype, copy=copy)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"expected numbers or booleans, got {type(data).__name__} of dtype {array.dtype}")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array
+
+
+def host_linspace(start: float, end: float, steps: int, dtype) -> np.ndarray:
+    return np.linspace(start, end, steps).astype(dtype)
+
+
+def host_eye(n: int, m: int, dtype) -> np.ndarray:
+    return np.eye(n, m, dtype=dtype)
+
+
+def from_host(array: np.ndarray, device: str = "cpu"):
+    """A host array on `device`."""
+    return array if device == "cpu" else _cuda(device).to_device(array)
+
+
+def to_host(array) -> np.ndarray:
+    """The array in host memory: itself when it is there."""
+    return array if isinstance(array, np.ndarray) else _cuda("cuda").to_host(array)
+
+
+def same_device(array) -> str:
+    """Like `device_of`; also remembers that devices are in use, so that `call` begins to look for them."""
+    global _on_device
+    device = device_of(array)
+    if device != "cpu":
+        _on_device = True
+    return device

@@ -1,0 +1,307 @@
+"""The backward engine: nodes run from the latest to the earliest, and are let go as they are done."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from .doors import call, contiguous, copy_into, empty, same_device
+from .mode import mode
+from .tape import Context
+from .tensor import Tensor
+
+__all__ = ["backward", "grad"]
+
+_ndarray = np.ndarray
+
+
+def backward(outputs: Sequence[Tensor], grads: Sequence[Any], retain_graph=False, create_graph=False) -> None:
+    """Accumulate into the leaves the gradient of the sum of `outputs`, each weighted by its entry of `grads`."""
+    if create_graph:
+        raise NotImplementedError("create_graph=True: gradients of gradients are not supported")
+    _run([(t, _seed(t, g)) for t, g in zip(outputs, grads, strict=True)], bool(retain_graph))
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple:
+    """The gradients (arrays) of `outputs` with respect to `inputs`, leaving every `.grad` as it is.
+
+    Only what lies between the two is computed and, unless `retain_graph`, let go. An input that the outputs do not
+    depend on is an error, or None with `allow_unused`.
+    """
+    if create_graph:
+        raise NotImplementedError("create_graph=True: gradients of gradients are not supported")
+    outputs, inputs = _tensors("outputs", outputs), _tensors("inputs", inputs)
+    if grad_outputs is None:
+        grad_outputs = (None,) * len(outputs)
+    elif not isinstance(grad_outputs, tuple | list):
+        grad_outputs = (grad_outputs,)
+    if len(grad_outputs) != len(outputs):
+        raise ValueError(f"grad: expected {len(outputs)} grad_outputs, one an output, got {len(grad_outputs)}")
+    for i, tensor in enumerate(inputs):
+        if not tensor._requires_grad:
+            raise RuntimeError(f"grad: input {i} does not require a gradient")
+    seeds = [(t, _seed(t, g)) for t, g in zip(outputs, grad_outputs, strict=True)]
+    found: dict = {_place(t): None for t in inputs}
+    _run(seeds, bool(retain_graph), found, _between(outputs, found))
+    results = []
+    for i, tensor in enumerate(inputs):
+        result = found[_place(tensor)]
+        if result is None and not allow_unused:
+            raise RuntimeError(f"grad: the outputs do not depend on input {i}; allow_unused=True gives None for it")
+        results.append(None if result is None else _copy(result))
+    return tuple(results)
+
+
+def _copy(array: Any) -> Any:
+    """An array of the caller's own: two gradients may look at the same memory."""
+    copy = empty(array.shape, array.dtype, same_device(array))
+    copy_into(copy, array)
+    return copy
+
+
+def _tensors(what: str, value: Any) -> tuple[Tensor, ...]:
+    tensors = (value,) if isinstance(value, Tensor) else tuple(value) if isinstance(value, Iterable) else (value,)
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"grad: expected tensors as {what}, got {type(tensor).__name__}")
+    if not tensors:
+        raise ValueError(f"grad: expected at least one tensor as {what}, got none")
+    return tensors
+
+
+def _seed(tensor: Tensor, grad: Any) -> Any:
+    """The gradient that backward starts from."""
+    data = tensor._data
+    if not tensor._requires_grad:
+        raise RuntimeError("backward: the tensor does not require a gradient and nothing that made it does")
+    if grad is None:
+        if data.size != 1:
+            raise RuntimeError(f"backward: expected grad= for an output of shape {data.shape} (no scalar), got none")
+        one = empty(data.shape, data.dtype, tensor.device)
+        call("elementwise.fill_forward", one, 1.0)
+        return one
+    array = (grad if isinstance(grad, Tensor) else Tensor(grad))._data
+    if array.shape != data.shape:
+        raise ValueError(f"backward: expected grad of the output's shape {data.shape}, got {array.shape}")
+    return _cast(array, data.dtype)
+
+
+def _run(seeds: list, retain: bool, found: dict | None = None, between: set | None = None) -> None:
+    """Run the nodes behind the seeds. With `found`, collect gradients there by place and leave the leaves alone."""
+    heap: list[tuple[int, Context]] = []
+    # gradients of leaves that are handed on when they are complete: those with hooks, or that `found` asks for
+    late: dict[Tensor, Any] = {}
+    enabled = mode.enabled
+    mode.enabled = False
+    try:
+        for tensor, seed in seeds:
+            if tensor._node is None:
+                _to_leaf(tensor, seed, late, found)
+            else:
+                _to_node(heap, tensor._node, tensor._index, seed)
+        while heap:
+            node = heappop(heap)[1]
+            grads, node.grads = node.grads, None
+            edges, indices = node.edges, node.indices
+            if edges is None:
+                raise RuntimeError(
+                    f"backward through {node.name()} a second time: its saved arrays are gone; "
+                    "call backward(retain_graph=True) the first time"
+                )
+            for i, dy in enumerate(grads):
+                if dy is not None:
+                    if node.hooks is not None and i in node.hooks:
+                        dy = grads[i] = _hooked(node.hooks[i], dy, found is None)
+                    if not dy.flags.c_contiguous:
+                        dy = grads[i] = contiguous(dy)
+            if node.versions is not None:
+                _check_versions(node)
+            if found is None:
+                results = node.function.backward(node, *grads)
+            else:
+                for i, dy in enumerate(grads):
+                    if (node, i) in found:
+                        found[node, i] = dy
+                if node not in between:
+                    continue
+                results = _narrowed(node, grads, found, between)
+            # let go of what is used up: its memory serves the next node
+            grads = dy = None
+            if type(results) is not tuple:
+                results = (results,)
+            if len(results) != len(edges):
+                raise RuntimeError(
+                    f"{node.name()}.backward: expected a gradient (or None) for each of the {len(edges)} arguments "
+                    f"of forward, got {len(results)}"
+                )
+            for i, edge in enumerate(edges):
+                if edge is None or (result := results[i]) is None:
+                    continue
+                if type(edge) is Context:
+                    shape, dtype = edge.outputs[indices[i]]
+                    if result.shape != shape or result.dtype is not dtype:
+                        result = _fitted(node, i, result, shape, dtype)
+                    if between is None or edge in between or (edge, indices[i]) in found:
+                        _to_node(heap, edge, indices[i], result)
+                else:
+                    data = edge._data
+                    if result.shape != data.shape or result.dtype is not data.dtype:
+                        result = _fitted(node, i, result, data.shape, data.dtype)
+                    _to_leaf(edge, result, late, found)
+            result = results = data = None
+            node._handed = None
+            if not retain:
+                node.edges = node.saved = node.versions = None
+            edge = edges = None
+        for leaf, total in late.items():
+            if leaf._hooks:
+                total = _hooked(leaf._hooks, total)
+            if found is None:
+                _accumulate(leaf, total)
+            else:
+                found[leaf, 0] = total
+    finally:
+        mode.enabled = enabled
+        for _, node in heap:
+            node.grads = None
+
+
+def _to_node(heap: list, node: Context, index: int, gradient: Any) -> None:
+    pending = node.grads
+    if pending is None:
+        node.grads = pending = [None] * len(node.outputs)
+        heappush(heap, (node.order, node))
+    elif pending[index] is not None:
+        gradient = _sum(pending[index], gradient)
+    pending[index] = gradient
+
+
+def _to_leaf(leaf: Tensor, gradient: Any, late: dict, found: dict | None) -> None:
+    if found is None and not leaf._hooks:
+        _accumulate(leaf, gradient)
+    elif found is None or (leaf, 0) in found:
+        late[leaf] = gradient if leaf not in late else _sum(late[leaf], gradient)
+
+
+def _accumulate(leaf: Tensor, gradient: Any) -> None:
+    """Add to `.grad`, unless backward has written there already (see Context.grad_into)."""
+    if gradient is not leaf._grad_buffer:
+        buffer = leaf._gradient()
+        if leaf._has_grad:
+            call("elementwise.add_forward", buffer, buffer, contiguous(gradient))
+        else:
+            copy_into(buffer, gradient)
+    leaf._has_grad = True
+
+
+def _sum(a: Any, b: Any) -> Any:
+    """A fresh array: the operands may be views of one gradient."""
+    total = empty(a.shape, a.dtype, "cpu" if type(a) is _ndarray else same_device(a))
+    call("elementwise.add_forward", total, contiguous(a), contiguous(b))
+    return total
+
+
+def _hooked(hooks: dict, gradient: Any, retaining: bool = True) -> Any:
+    """The gradient after all hooks have seen it, in the order they came; the one that retains it sees the last."""
+    for key in sorted(hooks):
+        hook = hooks.get(key)
+        if hook is None or (type(hook) is Retain and not retaining):
+            continue
+        new = hook(gradient)
+        if new is not None:
+            new = (new if isinstance(new, Tensor) else Tensor(new))._data
+            if new.shape != gradient.shape:
+                raise RuntimeError(f"hook: expected a gradient of shape {gradient.shape}, got {new.shape}")
+            gradient = _cast(new, gradient.dtype)
+    return gradient
+
+
+class Retain:
+    """The hook behind `retain_grad`; it does not keep the tensor alive."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = weakref.ref(tensor)
+
+    def __call__(self, gradient: Any) -> None:
+        tensor = self._tensor()
+        if tensor is not None:
+            _accumulate(tensor, gradient)
+
+
+def _fitted(node: Context, i: int, gradient: Any, shape: tuple, dtype: np.dtype) -> Any:
+    """The gradient in its argument's dtype; its shape must be the argument's."""
+    if gradient.shape != shape:
+        raise RuntimeError(
+            f"{node.name()}.backward: expected a gradient of shape {shape} for argument {i}, got {gradient.shape}"
+        )
+    return _cast(gradient, dtype)
+
+
+def _cast(array: Any, dtype: np.dtype) -> Any:
+    if array.dtype == dtype:
+        return array
+    cast = empty(array.shape, dtype, same_device(array))
+    copy_into(cast, array)
+    return cast
+
+
+def _check_versions(node: Context) -> None:
+    for version, then in node.versions:
+        if version[0] != then:
+            raise RuntimeError(
+                f"a tensor that backward of {node.name()} needs was changed in place after it was used: expected "
+                f"version {then}, got {version[0]}; change a clone() of it, or change it after backward"
+            )
+
+
+# ---- grad: only what lies between outputs and inputs
+
+
+def _place(tensor: Tensor) -> tuple:
+    return (tensor, 0) if tensor._node is None else (tensor._node, tensor._index)
+
+
+def _between(outputs: Sequence[Tensor], found: dict) -> set:
+    """The nodes behind the outputs from which one of the places in `found` can be reached."""
+    behind: dict[int, Context] = {}
+    stack = [t._node for t in outputs if t._node is not None]
+    while stack:
+        node = stack.pop()
+        if node.order not in behind:
+            behind[node.order] = node
+            stack += [edge for edge in node.edges or () if type(edge) is Context]
+    between: set = set()
+    # the earliest first: what a node leads to is then known
+    for order in sorted(behind, reverse=True):
+        node = behind[order]
+        # one that was let go is run for its error
+        edges = node.edges
+        if edges is None or any(_wanted(e, i, found, between) for e, i in zip(edges, node.indices, strict=True)):
+            between.add(node)
+    return between
+
+
+def _wanted(edge: Any, index: int, found: dict, between: set) -> bool:
+    return edge is not None and (edge in between or (edge, index) in found)
+
+
+def _narrowed(node: Context, grads: list, found: dict, between: set) -> Any:
+    """Run backward for those arguments alone that lead to a place in `found`."""
+    needs = node.needs
+    node.needs = [_wanted(e, i, found, between) for e, i in zip(node.edges, node.indices, strict=True)]
+    node.direct = False
+    try:
+        return node.function.backward(node, *grads)
+    finally:
+        node.needs, node.direct = needs, True

@@ -1,0 +1,26 @@
+"""What registering a hook returns."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+_ids = itertools.count()
+
+
+class RemovableHandle:
+    """`remove()` detaches a hook; as a context manager it does so at the end."""
+
+    def __init__(self, table: dict[int, Any], hook: Any) -> None:
+        self._table = table
+        self.id = next(_ids)
+        table[self.id] = hook
+
+    def remove(self) -> None:
+        self._table.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self.remove()

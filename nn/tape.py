@@ -1,0 +1,202 @@
+"""The tape: one node an operation, made by `Function.apply`, walked by the engine (engine.py).
+
+A node holds what backward needs: the arrays it saved, and for each argument where its gradient goes: to the node that
+made the argument, or to the tensor itself when nothing made it (a leaf). Nodes point to earlier nodes and never to the
+tensors they made, so a graph has no cycles and goes away with the last tensor that needs it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from .doors import absent, contiguous, empty, same_device
+from .mode import enable_grad, is_grad_enabled, mode, no_grad, set_grad_enabled
+from .tensor import Tensor, shares, wrap
+
+__all__ = ["Context", "Function", "enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+
+_ndarray = np.ndarray
+_count = itertools.count(1)
+
+
+class Context:
+    """A node of the tape, and the `ctx` that forward and backward of its Function share.
+
+    needs    for each argument whether it needs a gradient
+    device   where the arrays live, for `empty`
+    saved    the arrays given to `save`
+
+    Forward may set any other attribute for backward to find.
+    """
+
+    # of the tape's own. edges: for each argument None, the leaf or the node that made it; indices: which output of that
+    # node it was; order: later nodes have lower numbers; outputs: (shape, dtype) of each; grads: those of the outputs,
+    # while backward runs
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "device",
+        "edges",
+        "function",
+        "grads",
+        "indices",
+        "needs",
+        "order",
+        "outputs",
+        "saved",
+    )
+
+    # rare: kept in the instance's dictionary when there is one
+    hooks: dict | None = None
+    versions: list | None = None
+    direct = True  # whether grad_into may hand out the gradients of leaves
+    _handed: list | None = None
+
+    def save(self, *arrays) -> None:
+        """Keep arrays for backward. Changing the tensors they belong to before that is an error there."""
+        self.saved = arrays
+
+    def grad_into(self, i: int) -> tuple[Any, bool]:
+        """Where backward shall write the gradient of argument `i`, and whether to add to what is there.
+
+        For a leaf that is its own gradient, so that nothing is copied afterwards; else a fresh array. Backward returns
+        the array in the argument's place. An argument that needs no gradient gets the absent array.
+        """
+        if not self.needs[i]:
+            return absent(self.outputs[0][1]), False
+        edge = self.edges[i]
+        if type(edge) is Context:
+            shape, dtype = edge.outputs[self.indices[i]]
+            return empty(shape, dtype, self.device), False
+        if edge._hooks or not self.direct or (self._handed is not None and any(leaf is edge for leaf in self._handed)):
+            return empty(edge._data.shape, edge._data.dtype, self.device), False
+        # the same leaf may be several arguments: only the first may write into it
+        if self._handed is None:
+            self._handed = [edge]
+        else:
+            self._handed.append(edge)
+        return edge._gradient(), edge._has_grad
+
+    def name(self) -> str:
+        return self.function.__name__
+
+
+class Function:
+    """A differentiable operation: subclass it with `forward` and `backward`, and call `apply`.
+
+    >>> import numpy as np
+    >>> from hotloop import nn
+    >>> from hotloop.nn.doors import call, empty
+    >>> class Double(nn.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         y = empty(x.shape, x.dtype, ctx.device)
+    ...         call("elementwise.add_forward", y, x, x)
+    ...         return y
+    ...     @staticmethod
+    ...     def backward(ctx, dy):
+    ...         dx = empty(dy.shape, dy.dtype, ctx.device)
+    ...         call("elementwise.add_forward", dx, dy, dy)
+    ...         return dx
+    >>> x = nn.Tensor(np.ones(3, np.float32), requires_grad=True)
+    >>> y = Double.apply(x)
+    >>> y.backward(np.ones(3, np.float32))
+    >>> x.grad
+    array([2., 2., 2.], dtype=float32)
+
+    Forward gets arrays (of tensors and as given) and plain values, and returns an array or a tuple of arrays. Backward
+    gets the gradient of each output, contiguous, or None for an output that nothing used, and returns a gradient
+    (or None) for every argument of forward. Both get arrays that nobody else may change, and must not change them.
+    """
+
+    # whether forward takes arrays of any strides; otherwise they are copied when they are not contiguous
+    strided = False
+
+    @staticmethod
+    def forward(ctx: Context, *args) -> Any:
+        raise NotImplementedError("a Function defines forward(ctx, ...)")
+
+    @staticmethod
+    def backward(ctx: Context, *grads) -> Any:
+        raise NotImplementedError("a Function defines backward(ctx, ...)")
+
+    @classmethod
+    def apply(cls, *args) -> Any:
+        """Run forward on tensors, arrays and values; record the node when an argument needs a gradient."""
+        ctx = Context()
+        recording, on, strided, first = False, mode.enabled, cls.strided, None
+        arrays, needs, edges, indices, tensors = [], [], [], [], []
+        for value in args:
+            need, edge, index = False, None, 0
+            if isinstance(value, Tensor):
+                tensors.append(value)
+                if on and value._requires_grad:
+                    need = recording = True
+                    edge, index = value._node, value._index
+                    if edge is None:
+                        edge = value
+                value = value._data
+                first = value
+                if not strided and not value.flags.c_contiguous:
+                    value = contiguous(value)
+            elif type(value) is _ndarray:
+                if first is None:
+                    first = value
+                if not strided and not value.flags.c_contiguous:
+                    value = contiguous(value)
+            arrays.append(value)
+            needs.append(need)
+            edges.append(edge)
+            indices.append(index)
+        ctx.function = cls
+        ctx.needs = needs
+        ctx.edges = edges
+        ctx.indices = indices
+        ctx.saved = ()
+        ctx.device = "cpu" if first is None or type(first) is _ndarray else same_device(first)
+        y = cls.forward(ctx, *arrays)
+        node = None
+        if recording:
+            node = ctx
+            ctx.order = -next(_count)
+            ctx.grads = None
+            if ctx.saved:
+                ctx.versions = _versions_of(ctx.saved, tensors)
+        if type(y) is not tuple:
+            output = wrap(y, node, 0, tensors)
+            if recording:
+                ctx.outputs = ((y.shape, y.dtype),)
+                if ctx.saved:
+                    _add_versions(ctx, (output,))
+            return output
+        outputs = tuple([wrap(a, node, i, tensors) for i, a in enumerate(y)])
+        if recording:
+            ctx.outputs = tuple([(a.shape, a.dtype) for a in y])
+            if ctx.saved:
+                _add_versions(ctx, outputs)
+        return outputs
+
+
+def _versions_of(saved: tuple, tensors) -> list | None:
+    """The version counters of those tensors whose memory is among the saved arrays, with their present values."""
+    found = None
+    for tensor in tensors:
+        data = tensor._data
+        for array in saved:
+            if array is data or (type(array) is _ndarray and array.base is not None and shares(array, data)):
+                version = tensor._version
+                if found is None:
+                    found = [(version, version[0])]
+                else:
+                    found.append((version, version[0]))
+                break
+    return found
+
+
+def _add_versions(ctx: Context, outputs: tuple) -> None:
+    found = _versions_of(ctx.saved, outputs)
+    if found:
+        ctx.versions = found if ctx.versions is None else ctx.versions + found

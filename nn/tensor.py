@@ -1,0 +1,338 @@
+"""Tensor: an array, its gradient, and its place on the tape. The operators are attached by the package `ops`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from .convert import Conversions
+from .doors import call, contiguous, copy_into, empty, from_host, host_array, same_device, to_host
+from .handle import RemovableHandle
+from .mode import mode
+
+__all__ = ["Tensor", "as_array", "as_tensor", "shares", "wrap"]
+
+_ndarray = np.ndarray
+_new = object.__new__
+
+
+class Tensor(Conversions):
+    """An n-dimensional array that remembers how it was made, so that gradients can flow back through it.
+
+    `Tensor(array, requires_grad=False)` wraps a NumPy or CUDA array without copying; lists become float32.
+
+    data           the array
+    grad           the gradient that backward accumulated, an array, or None; assignable
+    requires_grad  whether operations on it are recorded
+    """
+
+    # _version: one counter for all tensors over the same memory; _node, _index: what made it, as which output
+    # _grad_buffer holds the gradient, or room for it; _has_grad says which
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_data",
+        "_grad_buffer",
+        "_has_grad",
+        "_index",
+        "_node",
+        "_requires_grad",
+        "_version",
+    )
+
+    # rare: kept in the instance's dictionary when set
+    _hooks: dict[int, Callable] | None = None  # of a leaf
+    _loose: Any = None  # the gradient buffer when it was made here, and not handed over by an optimizer
+    _retained: Any = None
+
+    # NumPy leaves `array * tensor` to the tensor
+    __array_priority__ = 1000
+
+    __hash__ = object.__hash__
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        if isinstance(data, Tensor):
+            data = data._data
+        elif type(data) is not _ndarray:
+            data = as_array(data)
+        elif data.dtype.kind not in "biuf" or not data.dtype.isnative:
+            data = host_array(data)
+        self._data = data
+        self._requires_grad = False
+        self._node = None
+        self._index = 0
+        self._grad_buffer = None
+        self._has_grad = False
+        self._version = [0]
+        if requires_grad:
+            self.requires_grad = True
+
+    # ---- what it is
+
+    @property
+    def data(self) -> Any:
+        """The array. Assigning replaces it (a Parameter copies into its memory where shape, dtype and device agree)."""
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        array = value._data if isinstance(value, Tensor) else as_array(value)
+        if array is not self._data:
+            self._replace(array)
+
+    def _replace(self, array) -> None:
+        if self._requires_grad and array.dtype.kind != "f":
+            raise TypeError(f"data: expected a floating dtype, since the tensor requires grad, got {array.dtype}")
+        old = self._data
+        if array.shape != old.shape or array.dtype != old.dtype or type(array) is not type(old):
+            # the gradient does not fit any more
+            self._grad_buffer, self._has_grad, self._loose = None, False, None
+        self._data = array
+        self._version = [0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._data.dtype
+
+    @property
+    def device(self) -> str:
+        """Where the array lives: "cpu" or "cuda"."""
+        return "cpu" if type(self._data) is _ndarray else same_device(self._data)
+
+    @property
+    def ndim(self) -> int:
+        return len(self._data.shape)
+
+    def dim(self) -> int:
+        return len(self._data.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or its entry at `dim`."""
+        return self._data.shape if dim is None else self._data.shape[dim]
+
+    def numel(self) -> int:
+        return self._data.size
+
+    def element_size(self) -> int:
+        return self._data.dtype.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        return self._data.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self._data.size * self._data.dtype.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Elements (not bytes) from one entry to the next along each dimension, or along `dim`."""
+        strides = tuple(s // self._data.dtype.itemsize for s in self._data.strides)
+        return strides if dim is None else strides[dim]
+
+    def is_contiguous(self) -> bool:
+        return bool(self._data.flags.c_contiguous)
+
+    def is_floating_point(self) -> bool:
+        return self._data.dtype.kind == "f"
+
+    def data_ptr(self) -> int:
+        """The address of the first element, on the CPU."""
+        return self.numpy().__array_interface__["data"][0]
+
+    # ---- gradients
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self._data.dtype.kind != "f":
+            raise TypeError(f"only tensors of floating dtype can require gradients, got {self._data.dtype}")
+        if not value and self._node is not None:
+            raise RuntimeError("only leaf tensors can stop requiring gradients; detach() the results of operations")
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Any:
+        """The node that made this tensor; None for a leaf."""
+        return self._node
+
+    @property
+    def grad(self) -> Any:
+        return self._grad_buffer if self._has_grad else None
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is None:
+            self._has_grad = False
+            # whoever holds the old gradient may keep it; an optimizer's buffer stays
+            if self._grad_buffer is self._loose:
+                self._grad_buffer = self._loose = None
+            return
+        array = value._data if isinstance(value, Tensor) else value if type(value) is _ndarray else as_array(value)
+        data, buffer = self._data, self._grad_buffer
+        if array.shape != data.shape:
+            raise ValueError(f"grad: expected the tensor's shape {data.shape}, got {array.shape}")
+        if array.dtype != data.dtype:
+            raise TypeError(f"grad: expected the tensor's dtype {data.dtype}, got {array.dtype}; cast it first")
+        if (type(array) is _ndarray) != (type(data) is _ndarray):
+            raise ValueError(f"grad: expected an array on {self.device}, got one on {same_device(array)}")
+        if array is not buffer:
+            if buffer is None or buffer is self._loose:
+                self._grad_buffer = self._loose = contiguous(array)
+            else:
+                copy_into(buffer, array)
+        self._has_grad = True
+
+    def _gradient(self) -> Any:
+        """The buffer for the gradient, made at first use."""
+        buffer = self._grad_buffer
+        if buffer is None:
+            data = self._data
+            buffer = self._grad_buffer = self._loose = empty(data.shape, data.dtype, self.device)
+        return buffer
+
+    def backward(self, grad: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Accumulate this tensor's gradient into `.grad` of every leaf; `grad` weighs its elements (default 1)."""
+        from .engine import backward
+
+        backward((self,), (grad,), retain_graph, create_graph)
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
+        """Call `hook(grad)` with the whole gradient (an array) when backward knows it; what it returns replaces it."""
+        if not self._requires_grad:
+            raise RuntimeError("register_hook: the tensor does not require a gradient")
+        if self._node is None:
+            if self._hooks is None:
+                self._hooks = {}
+            return RemovableHandle(self._hooks, hook)
+        if self._node.hooks is None:
+            self._node.hooks = {}
+        return RemovableHandle(self._node.hooks.setdefault(self._index, {}), hook)
+
+    def retain_grad(self) -> None:
+        """Keep `.grad` of a tensor that is not a leaf, too."""
+        if not self._requires_grad:
+            raise RuntimeError("retain_grad: the tensor does not require a gradient")
+        if self._node is not None and self._retained is None:
+            from .engine import Retain
+
+            self._retained = self.register_hook(Retain(self))
+
+    @property
+    def retains_grad(self) -> bool:
+        return self._retained is not None
+
+    def detach(self) -> Tensor:
+        """The same memory, off the tape."""
+        out = Tensor(self._data)
+        out._version = self._version
+        return out
+
+    def detach_(self) -> Self:
+        self._node, self._index, self._requires_grad = None, 0, False
+        return self
+
+    # ---- changing in place
+
+    def _writable(self, *operands: Any) -> Any:
+        """The array, about to be changed in place: counted; refused where the tape would have to record it."""
+        if mode.enabled:
+            if self._requires_grad:
+                what = "a leaf that requires grad" if self._node is None else "a result that requires grad"
+                raise RuntimeError(f"in-place change of {what}: wrap it in no_grad(), or write x = x + y for x += y")
+            if any(isinstance(x, Tensor) and x._requires_grad for x in operands):
+                raise RuntimeError("in-place change by a tensor that requires grad: detach it, or write x = x + y")
+        self._version[0] += 1
+        return self._data
+
+    def copy_(self, source: Any) -> Self:
+        """Overwrite with `source`, cast and broadcast."""
+        array = source._data if isinstance(source, Tensor) else as_array(source)
+        target = self._writable(source)
+        if np.broadcast_shapes(array.shape, target.shape) != target.shape:
+            raise ValueError(f"copy_: expected a shape that broadcasts to {target.shape}, got {array.shape}")
+        if type(array) is not type(target):
+            array = from_host(contiguous(to_host(array)), self.device)
+        copy_into(target, array)
+        return self
+
+    def zero_(self) -> Self:
+        return self.fill_(0.0)
+
+    def fill_(self, value: float) -> Self:
+        array = self._writable(value)
+        number = float(value)
+        if array.flags.c_contiguous:
+            call("elementwise.fill_forward", array, number)
+        else:
+            one = empty((), array.dtype, self.device)
+            call("elementwise.fill_forward", one, number)
+            copy_into(array, one)
+        return self
+
+
+def wrap(array, node, index: int, sources=()) -> Tensor:
+    """A tensor for output `index` of `node`; it shares the version counter of the source whose memory it looks at."""
+    out = _new(Tensor)
+    out._data = array
+    if node is None or array.dtype.kind != "f":
+        out._node = None
+        out._requires_grad = False
+    else:
+        out._node = node
+        out._requires_grad = True
+    out._index = index
+    out._grad_buffer = None
+    out._has_grad = False
+    for source in sources:
+        data = source._data
+        if array is data or (type(array) is _ndarray and array.base is not None and shares(array, data)):
+            out._version = source._version
+            return out
+    out._version = [0]
+    return out
+
+
+def shares(array: np.ndarray, data: Any) -> bool:
+    """Whether `array`, which has a base, and `data` look at the same memory."""
+    if type(data) is not _ndarray:
+        return False
+    base = array.base
+    return base is data or (base is data.base and np.may_share_memory(array, data))
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """`data` as a tensor, without copying where it can be: a tensor of that dtype and device comes back itself."""
+    out = data if isinstance(data, Tensor) else Tensor(data)
+    return out if dtype is None and device is None else out.to(dtype=dtype, device=device)
+
+
+def as_array(data: Any) -> Any:
+    """Data from anywhere as an array: CUDA arrays as they are, Python floats as float32."""
+    if isinstance(data, Tensor):
+        return data._data
+    if isinstance(data, np.ndarray | np.generic):
+        return host_array(data)
+    try:
+        same_device(data)
+        return data
+    except TypeError:
+        pass
+    array = host_array(data)
+    return host_array(array, np.float32) if array.dtype == np.float64 and not hasattr(data, "__array__") else array
