@@ -7,6 +7,7 @@ what AVX2 and NEON have as vector instructions too (no arithmetic shift of int64
     constant(single, double)      C(x): a number in x's type
     polynomial(single, double)    P(x): c[0] + c[1] x + c[2] x^2 ..., Horner's rule in fused multiply-adds
     fma(a, b, c), copysign(size, sign)
+    maximum(a, b)                 NaN if either is; a loop that reduces by it becomes vectors, one with > does not
     round_magic(x)                t = x + 1.5 2^m: the nearest integer n in its low bits; t - round_magic(0) is n
     power_of_two(t)               2^n of that t, for exponents of normal numbers
     significand(x), exponent(x)   x = significand 2^exponent, significand in [sqrt(1/2), sqrt(2)), for normal x > 0
@@ -74,6 +75,11 @@ def _copysign(builder, format, size, sign):
     return builder.call(builder.module.declare_intrinsic("llvm.copysign", [size.type], of_type), [size, sign])
 
 
+def _maximum(builder, format, a, b):
+    of_type = ir.FunctionType(a.type, [a.type, a.type])
+    return builder.call(builder.module.declare_intrinsic("llvm.maximum", [a.type], of_type), [a, b])
+
+
 def _round_magic(builder, format, x):
     return builder.fadd(x, ir.Constant(x.type, 1.5 * 2.0 ** format[0]))
 
@@ -107,6 +113,7 @@ def _exponent(builder, format, x):
 
 fma = intrinsic(_of_one_type(_fma, 3))
 copysign = intrinsic(_of_one_type(_copysign, 2))
+maximum = intrinsic(_of_one_type(_maximum, 2))
 round_magic = intrinsic(_of_one_type(_round_magic, 1))
 power_of_two = intrinsic(_of_one_type(_power_of_two, 1))
 significand = intrinsic(_of_one_type(_significand, 1))
