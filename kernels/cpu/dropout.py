@@ -5,11 +5,12 @@ Parallel over chunks of elements, or of rows; forward and backward run the same 
 
 import numpy as np
 
+from .. import scalar
 from ..jit import compiled, kernel, parallel_for
-from ..ref.dropout import ALPHA
 from .random import GRAIN, HIGH, TILE, fill_words, threshold, words_like
 
 _ZERO = np.uint64(0)
+ALPHA = -scalar.SELU_ALPHA * scalar.SELU_SCALE
 
 
 @compiled

@@ -6,10 +6,11 @@ p * 2^32; the feature forms drop row i of a matrix of rows (sample, channel).
 
 import numpy as np
 
+from .. import scalar
 from .random import below
 
-# -scale * alpha of SELU: what its units saturate at
-ALPHA = -1.7580993408473766
+# what SELU's units saturate at
+ALPHA = -scalar.SELU_ALPHA * scalar.SELU_SCALE
 
 
 def dropout_forward(y, x, state, p):

@@ -1,0 +1,48 @@
+"""What kernels find wrong in the data they read, told later: a word on the device.
+
+A kernel cannot raise. It writes a code of PROBLEMS to the word; the next call that waits for the device anyway
+(`to_host`, `synchronize`) reads it, clears it and raises.
+"""
+
+import threading
+
+import numpy as np
+
+from .target import cuda
+
+LABEL, MOMENTUM = 1, 2
+PROBLEMS = {
+    LABEL: (IndexError, "a label is out of range: expected 0 .. C-1 or ignore_index"),
+    MOMENTUM: (ValueError, "sgd_update: momentum needs a momentum_buffer of param's size and a step"),
+}
+
+
+class _Words(threading.local):
+    """This thread's word, and whether a kernel that may write it has been launched since it was read."""
+
+    def __init__(self):
+        self.array = None
+        self.pending = False
+
+
+_words = _Words()
+
+
+def word():
+    """The (1,) int32 array to hand to a kernel that may find something wrong."""
+    if _words.array is None:
+        _words.array = cuda.to_device(np.zeros(1, np.int32))
+    _words.pending = True
+    return _words.array
+
+
+def raise_pending():
+    """Raise what a kernel of this thread has found wrong since the last time, if anything."""
+    if not _words.pending:
+        return
+    _words.pending = False
+    code = int(_words.array.copy_to_host()[0])
+    if code:
+        _words.array.copy_to_device(np.zeros(1, np.int32))
+        kind, message = PROBLEMS[code]
+        raise kind(f"{message} (found by a CUDA kernel launched before this call)")

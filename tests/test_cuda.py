@@ -1,0 +1,237 @@
+"""The CUDA kernels against the reference, and a network trained on the device.
+
+With a GPU (numba.cuda.is_available()) the cases below run on it. Without one, `test_in_the_simulator` runs this file
+again in a process where Numba's simulator stands for the device: every CUDA thread is a Python thread there, so that
+sizes are small and blocks are made smaller still, for several of them to meet.
+"""
+
+import os
+
+import numpy as np
+import pytest
+from helpers import Backend, absent, agree, poison, pytest_process, python, require
+
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+STATE = np.array([0x0123456789ABCDEF, 2**32 - 3], np.uint64)
+LINEAR = [(0, 3, 2), (1, 1, 1), (2, 0, 3), (5, 7, 3), (9, 4, 6)]
+# module: names of its sizes, small enough for the simulator
+SMALL = {
+    "target": {"THREADS": 4, "BLOCKS": 3},
+    "gemm": {"LANES": 2, "THREAD_TILE": 2, "SIDE": 4, "DEPTH": 3},
+    "linear": {"SUM_COLUMNS": 4, "SUM_ROWS": 2},
+    "loss": {"LANES": 4},
+    "cross_entropy": {"LANES": 4},
+}
+
+
+def test_in_the_simulator():
+    if SIMULATED:
+        pytest.skip("this is the simulator")
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    pytest_process(__file__, env={"NUMBA_ENABLE_CUDASIM": "1"})
+
+
+def test_import_leaves_cuda_alone():
+    """Neither numba.cuda nor a driver is touched before a device array is asked for."""
+    code = "import sys, hotloop, hotloop.kernels.cuda; assert 'numba_cuda' not in sys.modules, 'numba_cuda'"
+    python("-c", code, env={"NUMBA_ENABLE_CUDASIM": "0"})
+
+
+def test_is_available_never_raises():
+    code = "from hotloop.kernels import cuda; print(cuda.is_available() in (True, False))"
+    for env in ({"CUDA_VISIBLE_DEVICES": ""}, {"NUMBA_DISABLE_CUDA": "1"}, {"NUMBA_ENABLE_CUDASIM": "1"}):
+        assert python("-c", code, env=env).split()[-1] == "True"
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """The backend, its blocks made small where they are simulated."""
+    require("cuda")
+    from hotloop.kernels import cuda
+
+    if SIMULATED:
+        for module, sizes in SMALL.items():
+            for name, value in sizes.items():
+                monkeypatch.setattr(getattr(cuda, module), name, value)
+    return Backend("cuda")
+
+
+@pytest.mark.parametrize("activation", [0, 1, 3], ids=["none", "relu", "gelu"])
+@pytest.mark.parametrize("n, d, h", LINEAR, ids=str)
+def test_linear(device, dtype, rng, n, d, h, activation):
+    from hotloop.kernels.scalar import NEEDS_INPUT
+
+    x, w, b, dy = (rng.standard_normal(s).astype(dtype) for s in ((n, d), (h, d), (h,), (n, h)))
+    y, z = poison((n, h), dtype), poison((n, h), dtype) if activation in NEEDS_INPUT else absent(dtype)
+    y, z, *_ = agree(device, "linear.linear_forward", y, z, x, w, b, activation)
+    agree(device, "linear.linear_forward", poison((n, h), dtype), absent(dtype), x, w, absent(dtype), activation)
+    for accumulate in (False, True):
+        dw, db = rng.standard_normal((h, d)).astype(dtype), rng.standard_normal(h).astype(dtype)
+        dx = poison((n, d), dtype)
+        agree(device, "linear.linear_backward", dx, dw, db, dy, x, w, y, z, activation, accumulate, tol=1e-5)
+
+
+@pytest.mark.parametrize("transpose_b", [False, True], ids=["b", "bT"])
+@pytest.mark.parametrize("transpose_a", [False, True], ids=["a", "aT"])
+def test_products(device, dtype, rng, transpose_a, transpose_b):
+    m, n, k = 6, 5, 7
+    a = rng.standard_normal((2, k, m) if transpose_a else (2, m, k)).astype(dtype)
+    b = rng.standard_normal((2, n, k) if transpose_b else (2, k, n)).astype(dtype)
+    y = rng.standard_normal((2, m, n)).astype(dtype)
+    for accumulate in (False, True):
+        agree(device, "gemm.bmm_forward", y, a, b, transpose_a, transpose_b, accumulate)
+        agree(device, "gemm.matmul_forward", y[0], a[0], b[0], transpose_a, transpose_b, accumulate)
+    with pytest.raises(ValueError, match="expected shape"):
+        device("gemm.matmul_forward", poison((m, n + 1), dtype), a[0], b[0], transpose_a, transpose_b, False)
+
+
+def test_activations(device, dtype, rng):
+    """All of them: forward and gradient, on both sides of every kink and far out."""
+    from hotloop.kernels import cuda, spec
+    from hotloop.kernels.cuda import activation
+    from hotloop.kernels.ref import activation as ref
+
+    x = np.concatenate([rng.standard_normal(9) * 3, [-30.0, 30.0, -0.25]]).astype(dtype)
+    dy = rng.standard_normal(12).astype(dtype)
+    assert len(activation.NAMES) > 15
+    for name in activation.NAMES:
+        forward = spec.parse(getattr(ref, f"{name}_forward"))
+        scalars = [0.5 + 0.25 * i for i, a in enumerate(a for a in forward.arguments if not a.is_array)]
+        if name == "hardtanh":
+            scalars = [-0.75, 0.5]
+        y, *_ = agree(device, f"activation.{name}_forward", poison(12, dtype), x, *scalars, tol=1e-5)
+        backward = spec.parse(getattr(ref, f"{name}_backward"))
+        kept = y if "y" in backward.names else x
+        few = scalars[: len(backward.arguments) - 3]
+        agree(device, f"activation.{name}_backward", poison(12, dtype), dy, kept, *few, tol=1e-5)
+    assert callable(cuda.activation.relu_forward)
+
+
+@pytest.mark.parametrize("reduction", [0, 1, 2], ids=["none", "mean", "sum"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2], ids=str)
+@pytest.mark.parametrize("shape", [(0, 3, 1), (3, 1, 1), (3, 5, 1), (2, 9, 2)], ids=str)
+def test_cross_entropy(device, dtype, rng, shape, smoothing, reduction):
+    n, c, m = shape
+    x, weight = rng.standard_normal(shape).astype(dtype) * 3, rng.uniform(0.5, 2, c).astype(dtype)
+    target = rng.integers(0, c, (n, m))
+    if target.size > 2:
+        target.flat[1] = -100
+    loss = poison(n * m if reduction == 0 else 1, dtype)
+    if target.size == 0 and reduction == 1:
+        device("cross_entropy.cross_entropy_forward", loss, x, x, target, weight, -100, smoothing, reduction)
+        assert np.isnan(loss).all()
+        return
+    for w in (weight, absent(dtype)):
+        path, dx = "cross_entropy.cross_entropy_forward", poison(shape, dtype)
+        loss, dx, *_ = agree(device, path, loss, dx, x, target, w, -100, smoothing, reduction, tol=1e-5)
+    agree(device, "loss.loss_backward", poison(shape, dtype), np.full_like(loss, 2), dx)
+
+
+def test_label_out_of_range(device):
+    """Told by the next call that waits, and once."""
+    from hotloop.kernels import cuda
+
+    x, loss = cuda.to_device(np.ones((2, 3, 1), np.float32)), cuda.empty((1,), np.float32)
+    none = cuda.empty((0,), np.float32)
+    for label in (3, -1):
+        target = cuda.to_device(np.array([[0], [label]]))
+        cuda.cross_entropy.cross_entropy_forward(loss, none, x, target, none, -100, 0.0, 1)
+        with pytest.raises(IndexError, match="label"):
+            cuda.to_host(loss)
+        cuda.to_host(loss)
+    cuda.cross_entropy.cross_entropy_forward(loss, none, x, target, none, -1, 0.0, 1)
+    cuda.synchronize()
+
+
+@pytest.mark.parametrize("momentum, dampening, decay", [(0, 0, 0), (0.9, 0.0, 0.1), (0.9, 0.5, 0.0)], ids=str)
+@pytest.mark.parametrize("nesterov", [False, True], ids=["plain", "nesterov"])
+def test_sgd(device, dtype, rng, momentum, dampening, decay, nesterov):
+    param, buffer, grad = (rng.standard_normal(31).astype(dtype) for _ in range(3))
+    hyper = np.array([0.1, momentum, dampening, decay])
+    for step in (0.0, 3.0):
+        for maximize in (False, True):
+            agree(device, "sgd.sgd_update", param, buffer, grad, np.full(2, step), hyper, nesterov, maximize, tol=1e-5)
+
+
+def test_elementwise(device, dtype, rng):
+    a, b = rng.standard_normal((3, 7)).astype(dtype) * 9, rng.standard_normal((3, 7)).astype(dtype)
+    for op in ("add", "sub", "mul"):
+        agree(device, f"elementwise.{op}_forward", poison(a.shape, dtype), a, b)
+    agree(device, "elementwise.mul_backward", poison(a.shape, dtype), poison(a.shape, dtype), a, b, a)
+    for other in ("float32", "float64", "int64", "uint8"):
+        device("elementwise.copy_forward", y := poison(a.shape, other), np.abs(a))
+        assert np.array_equal(y, np.abs(a).astype(other))
+        agree(device, "elementwise.fill_forward", poison((2, 3), other), 3.0)
+    agree(device, "elementwise.arange_forward", poison(9, dtype), 1.0, 0.5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 6, 61], ids=str)
+def test_random(device, dtype, n):
+    from hotloop.kernels.ref import random as ref
+
+    y, want = poison(n, dtype), poison(n, dtype)
+    ref.uniform_forward(want, STATE, 0.1, 0.7)
+    device("random.uniform_forward", y, STATE, 0.1, 0.7)
+    assert np.array_equal(y, want), "uniform numbers have the reference's bits"
+    agree(device, "random.normal_forward", poison(n, dtype), STATE, 1.0, 2.0)
+    agree(device, "random.bernoulli_forward", poison(n, dtype), STATE, 0.3)
+    agree(device, "random.randint_forward", poison(n, np.int64), STATE, -(2**63), 2**63 - 1)
+    agree(device, "random.permutation_forward", poison(n, np.int64), STATE)
+    state, generator = poison(2, np.uint64), STATE.copy()
+    device("random.state_forward", state, generator, 5)
+    assert np.array_equal(state, STATE) and generator.tolist() == [STATE[0], STATE[1] + np.uint64(5)]
+
+
+@pytest.mark.parametrize("p", [0.0, 0.25, 1.0], ids=str)
+@pytest.mark.parametrize("op", ["dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"])
+def test_dropout(device, dtype, rng, op, p):
+    x = rng.standard_normal((7, 5)).astype(dtype)
+    agree(device, f"dropout.{op}_forward", poison((7, 5), dtype), x, STATE, p)
+    agree(device, f"dropout.{op}_backward", poison((7, 5), dtype), x, STATE, p)
+
+
+def test_arguments_are_refused(device):
+    from hotloop.kernels import cuda
+
+    x = np.ones((2, 3), np.float32)
+    y = cuda.to_device(x)
+    relu = cuda.activation.relu_forward
+    with pytest.raises(TypeError, match=r"relu_forward: x: expected a CUDA array, got numpy\.ndarray"):
+        relu(y, x)
+    with pytest.raises(TypeError, match="expected float32"):
+        relu(y, cuda.to_device(x.astype(np.float64)))
+    with pytest.raises(ValueError, match="expected the shape of the others"):
+        relu(y, cuda.to_device(np.ones((2, 4), np.float32)))
+    with pytest.raises(ValueError, match="C-contiguous"):
+        relu(y, cuda.to_device(np.ones((3, 2), np.float32)).T)
+    with pytest.raises(TypeError, match="no NumPy array"):
+        np.asarray(y)
+
+
+def test_views(device, rng):
+    """Views are NumPy's: the same shapes and strides, and the same elements on the host."""
+    from hotloop.kernels import cuda
+
+    host = rng.standard_normal((4, 1, 6)).astype(np.float32)
+    array = cuda.to_device(host)
+    for view in (
+        lambda a: a[1:3, 0],
+        lambda a: a[::-1, :, 1::2],
+        lambda a: a[-1, ..., 2],
+        lambda a: a[:, None, 0, 2:4],
+        lambda a: a[4:],
+        lambda a: a.transpose(2, 0, 1)[1],
+        lambda a: a.swapaxes(0, 2).reshape(6, 4),
+        lambda a: a.T.squeeze(),
+        lambda a: a.squeeze(1)[:, ::3].reshape(4, 1, 2, 1),
+        lambda a: a.reshape(2, -1),
+        lambda a: np.broadcast_to(a, (2, 4, 3, 6)),
+    ):
+        got, want = view(array), view(host)
+        assert got.shape == want.shape and got.ndim == want.ndim and got.size == want.size
+        assert got.flags.c_contiguous == want.flags.c_contiguous
+        assert np.array_equal(cuda.to_host(got), want)
+    with pytest.raises(ValueError, match="copy it first"):
+        array.T.reshape(-1)
+    with pytest.raises(IndexError):
+        array[4]
