@@ -10,7 +10,7 @@ from losses import Case, check_backend, check_finite_difference, check_torch, ev
 # rows of a few classes (several blocks of rows), rows of many, trailing positions, nothing
 SHAPES = [
     (0, 3, 1),
-    (1, 1, 1),
+    (1, 2, 1),
     (7, 10, 1),
     (1000, 10, 1),
     (61, 2, 1),
@@ -48,6 +48,8 @@ def labels(weighted, ignoring, smoothing, offset=0.0):
         ),
         (IGNORED, smoothing),
         f"labels-weighted={weighted}-ignoring={ignoring}-smoothing={smoothing}",
+        # softmax - target cancels where the right class is likely
+        tol=4,
     )
 
 
@@ -58,11 +60,12 @@ def distributions(weighted, smoothing):
         return [rng.standard_normal(shape) * 3, target / target.sum(1, keepdims=True), weight]
 
     return Case(
-        "cross_entropy.cross_entropy_soft_forward",
+        "cross_entropy_soft.cross_entropy_soft_forward",
         make,
         lambda F, x, t, w, reduction: F.cross_entropy(x, t, given(w), label_smoothing=smoothing, reduction=reduction),
         (smoothing,),
         f"distributions-weighted={weighted}-smoothing={smoothing}",
+        tol=4,
     )
 
 
@@ -72,7 +75,7 @@ def nll(weighted, ignoring):
         return [-abs(x), target, weight]
 
     return Case(
-        "cross_entropy.nll_forward",
+        "nll.nll_forward",
         make,
         lambda F, x, t, w, reduction: F.nll_loss(x, t, given(w), ignore_index=IGNORED, reduction=reduction),
         (IGNORED,),
@@ -221,8 +224,8 @@ def test_bad_arguments(backend, dtype):
         lambda: backend("cross_entropy.cross_entropy_forward", poison(2, dtype), none, x, target, none, -1, 0.0, 1),
         lambda: backend("cross_entropy.cross_entropy_forward", poison(1, dtype), none, x, target, none, -1, 1.5, 1),
         lambda: backend("cross_entropy.cross_entropy_forward", poison(1, dtype), none, x, target, none, -1, np.nan, 1),
-        lambda: backend("cross_entropy.cross_entropy_soft_forward", poison(1, dtype), none, none, x, x, none, -0.1, 1),
-        lambda: backend("cross_entropy.nll_forward", poison(1, dtype), none, x, target, none, -1, 0),
+        lambda: backend("cross_entropy_soft.cross_entropy_soft_forward", poison(1, dtype), none, none, x, x, none, -0.1, 1),
+        lambda: backend("nll.nll_forward", poison(1, dtype), none, x, target, none, -1, 0),
     ]:
         with pytest.raises(ValueError):
             bad()

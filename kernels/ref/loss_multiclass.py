@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..labels import LabelError
 from .loss import reduced, save
 from .loss_binary import _sigmoid, _softplus
 
@@ -93,4 +94,4 @@ def check_labels(target, least, classes, ignore_index=None):
     if ignore_index is not None:
         bad &= target != ignore_index
     if bad.any():
-        raise IndexError(f"label {target[bad][0]} is out of range: expected {least} .. {classes - 1}")
+        raise LabelError(int(target[bad][0]), least, classes - 1)
