@@ -1,0 +1,39 @@
+"""What every layer needs to make and to train a parameter."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .doors import call, empty
+from .dtypes import as_dtype
+from .parameter import Parameter
+
+FLOAT32 = np.dtype(np.float32)
+FLOATS = (FLOAT32, np.dtype(np.float64))
+
+
+def float_dtype(dtype) -> np.dtype:
+    """`dtype=` of a layer as a NumPy dtype; None is float32."""
+    chosen = FLOAT32 if dtype is None else as_dtype(dtype)
+    if chosen not in FLOATS:
+        raise TypeError(f"expected a dtype of float32 or float64, got {chosen}")
+    return chosen
+
+
+def new_parameter(shape: tuple[int, ...], device=None, dtype=None) -> Parameter:
+    """A parameter whose values are yet to be drawn."""
+    if any(size < 0 for size in shape):
+        raise ValueError(f"expected sizes of 0 or more, got {shape}")
+    return Parameter(empty(shape, float_dtype(dtype), "cpu" if device is None else str(device)))
+
+
+def gradients_into(ctx, *indices: int) -> tuple:
+    """Where the gradients of these arguments go (see `ctx.grad_into`), and then whether a kernel shall add to them."""
+    places = [ctx.grad_into(i) for i in indices]
+    accumulate = any(holds for _, holds in places)
+    if accumulate:
+        # kernels have one flag for all: what holds nothing yet begins with zeros
+        for array, holds in places:
+            if not holds:
+                call("elementwise.fill_forward", array, 0.0)
+    return *(array for array, _ in places), accumulate
