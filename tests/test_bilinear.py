@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from helpers import absent, agree, close, finite_difference
-
 from hotloop.kernels import ref
 
 # nothing, one, odd, several tiles and a remainder; the last has more than one block of samples

@@ -3,8 +3,8 @@
     forward    outer rows for a block of samples, one product with the weight
     backward   d(outer) = dy @ w, from whose rows dx1 and dx2 are contracted;   dw (+)= dy.T @ outer
 
-The samples go through in blocks, so that the pairs of a block stay in cache; blocks depend on shapes alone and add to dw
-in their order. Pairs are D * E multiplications a sample where the products have H * D * E: they are not worth more care.
+The samples go through in blocks, so that the pairs of a block stay in cache; blocks depend on shapes alone and add to
+dw in their order. Making pairs is D * E multiplications a sample, the products are H * D * E: only they need care.
 """
 
 from ..jit import compiled, kernel, parallel_for, scratch
