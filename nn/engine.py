@@ -107,7 +107,8 @@ def _run(seeds: list, retain: bool, found: dict | None = None, between: set | No
     try:
         for tensor, seed in seeds:
             if tensor._node is None:
-                _to_leaf(tensor, seed, late, found)
+                if found is None or (tensor, 0) in found:
+                    _to_leaf(tensor, seed, late, found)
             else:
                 _to_node(heap, tensor._node, tensor._index, seed)
         while heap:
@@ -152,8 +153,7 @@ def _run(seeds: list, retain: bool, found: dict | None = None, between: set | No
                     shape, dtype = edge.outputs[indices[i]]
                     if result.shape != shape or result.dtype is not dtype:
                         result = _fitted(node, i, result, shape, dtype)
-                    if between is None or edge in between or (edge, indices[i]) in found:
-                        _to_node(heap, edge, indices[i], result)
+                    _to_node(heap, edge, indices[i], result)
                 else:
                     data = edge._data
                     if result.shape != data.shape or result.dtype is not data.dtype:
@@ -190,7 +190,7 @@ def _to_node(heap: list, node: Context, index: int, gradient: Any) -> None:
 def _to_leaf(leaf: Tensor, gradient: Any, late: dict, found: dict | None) -> None:
     if found is None and not leaf._hooks:
         _accumulate(leaf, gradient)
-    elif found is None or (leaf, 0) in found:
+    else:
         late[leaf] = gradient if leaf not in late else _sum(late[leaf], gradient)
 
 
@@ -302,6 +302,9 @@ def _narrowed(node: Context, grads: list, found: dict, between: set) -> Any:
     node.needs = [_wanted(e, i, found, between) for e, i in zip(node.edges, node.indices, strict=True)]
     node.direct = False
     try:
-        return node.function.backward(node, *grads)
+        results = node.function.backward(node, *grads)
+        if type(results) is not tuple or len(results) != len(needs):
+            return results
+        return tuple([r if wanted else None for r, wanted in zip(results, node.needs, strict=True)])
     finally:
         node.needs, node.direct = needs, True

@@ -43,7 +43,7 @@ class Tensor(Conversions):
     )
 
     # rare: kept in the instance's dictionary when set
-    _hooks: dict[int, Callable] | None = None  # of a leaf
+    _hooks: dict[float, Callable] | None = None  # of a leaf
     _loose: Any = None  # the gradient buffer when it was made here, and not handed over by an optimizer
     _retained: Any = None
 
@@ -207,23 +207,32 @@ class Tensor(Conversions):
             buffer = self._grad_buffer = self._loose = empty(data.shape, data.dtype, self.device)
         return buffer
 
-    def backward(self, grad: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
-        """Accumulate this tensor's gradient into `.grad` of every leaf; `grad` weighs its elements (default 1)."""
+    def backward(
+        self, grad: Any = None, retain_graph: bool = False, create_graph: bool = False, *, gradient: Any = None
+    ) -> None:
+        """Accumulate this tensor's gradient into `.grad` of every leaf.
+
+        `grad` weighs its elements; a scalar needs none. torch's name for it, `gradient`, is taken as well.
+        """
         from .engine import backward
 
-        backward((self,), (grad,), retain_graph, create_graph)
+        backward((self,), (gradient if grad is None else grad,), retain_graph, create_graph)
 
     def register_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
         """Call `hook(grad)` with the whole gradient (an array) when backward knows it; what it returns replaces it."""
         if not self._requires_grad:
             raise RuntimeError("register_hook: the tensor does not require a gradient")
+        return RemovableHandle(self._hook_table(), hook)
+
+    def _hook_table(self) -> dict[float, Callable]:
+        """Where the hooks are kept: by a leaf itself, else by the node that made the tensor."""
         if self._node is None:
             if self._hooks is None:
                 self._hooks = {}
-            return RemovableHandle(self._hooks, hook)
+            return self._hooks
         if self._node.hooks is None:
             self._node.hooks = {}
-        return RemovableHandle(self._node.hooks.setdefault(self._index, {}), hook)
+        return self._node.hooks.setdefault(self._index, {})
 
     def retain_grad(self) -> None:
         """Keep `.grad` of a tensor that is not a leaf, too."""
@@ -232,7 +241,7 @@ class Tensor(Conversions):
         if self._node is not None and self._retained is None:
             from .engine import Retain
 
-            self._retained = self.register_hook(Retain(self))
+            self._retained = RemovableHandle(self._hook_table(), Retain(self), last=True)
 
     @property
     def retains_grad(self) -> bool:
