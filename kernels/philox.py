@@ -10,7 +10,7 @@ _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _MASK, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
-# sine and cosine of x / 4 turns on [-1/2, 1/2], by Chebyshev economisation of their series in float64
+# radians in a quarter of a turn
 _QUARTER = 1.5707963267948966
 
 
@@ -35,9 +35,9 @@ def high_product(a, b):
 
 
 def sincos_turn(v):
-    """(sin, cos) of v turns, v in [0, 1], in float64: an eighth of a turn by Taylor's series, the rest by symmetry."""
-    quarter = np.floor(4.0 * v + 0.5)
-    x = (4.0 * v - quarter) * _QUARTER
+    """(sin, cos) of v turns, v in [0, 1], in float64: by polynomials (Cephes) on an eighth of a turn."""
+    quarter = np.int32(4.0 * v + 0.5)
+    x = (4.0 * v - np.float64(quarter)) * _QUARTER
     z = x * x
     s = 1.58969099521155010221e-10
     s = s * z - 2.50507602534068634195e-08
@@ -53,6 +53,6 @@ def sincos_turn(v):
     c = c * z - 1.38888888888741095749e-03
     c = c * z + 4.16666666666666019037e-02
     c = 1.0 - 0.5 * z + z * z * c
-    odd = (quarter == 1.0) | (quarter == 3.0)
+    odd = (quarter == 1) | (quarter == 3)
     sine, cosine = c if odd else s, s if odd else c
-    return -sine if quarter == 2.0 or quarter == 3.0 else sine, -cosine if quarter == 1.0 or quarter == 2.0 else cosine
+    return -sine if (quarter == 2) | (quarter == 3) else sine, -cosine if (quarter == 1) | (quarter == 2) else cosine

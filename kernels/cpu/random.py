@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import philox as formulas
 from ..jit import compiled, exact, inlined, kernel, parallel_for, scratch
+from .vecmath import log
 
 TILE = 2048
 GRAIN = 8 * TILE
@@ -111,7 +112,7 @@ def _unit(itemsize, words, low_words, i):
 @inlined
 def _pair(itemsize, words, low_words, j, mean, std):
     u, v = _unit(itemsize, words, low_words, 2 * j), _unit(itemsize, words, low_words, 2 * j + 1)
-    radius = std * np.sqrt(-2.0 * np.log(u))
+    radius = std * np.sqrt(-2.0 * log(u))
     sine, cosine = sincos_turn(v)
     return mean + radius * cosine, mean + radius * sine
 

@@ -51,7 +51,7 @@ def _mul(y, a, b):
 
 
 @jit
-def _mul_backward(da, db, dy, a, b):
+def _mul_gradients(da, db, dy, a, b):
     for i in range(cuda.grid(1), dy.size, cuda.gridsize(1)):
         if da.size > 0:
             da[i] = dy[i] * b[i]
@@ -104,7 +104,7 @@ def mul_forward(y, a, b, stream=0):
 @kernel
 def mul_backward(da, db, dy, a, b, stream=0):
     """One launch for both."""
-    spread(_mul_backward, dy.size, stream, da, db, dy, a, b)
+    spread(_mul_gradients, dy.size, stream, da, db, dy, a, b)
 
 
 def packed(x):

@@ -30,7 +30,7 @@ def reduce_values(loss, values, count, reduction):
 
 
 @jit
-def _backward(dx, dloss, saved):
+def _multiply(dx, dloss, saved):
     trailing = dx.shape[2]
     row = dx.shape[1] * trailing
     for i in range(cuda.grid(1), dx.size, cuda.gridsize(1)):
@@ -52,4 +52,4 @@ def loss_backward(dx, dloss, saved, stream=0):
     """One launch."""
     if dloss.size not in (1, dx.shape[0] * dx.shape[2]):
         raise ValueError("loss_backward: dloss: expected one value, or one a sample")
-    spread(_backward, dx.size, stream, dx, dloss, saved)
+    spread(_multiply, dx.size, stream, dx, dloss, saved)

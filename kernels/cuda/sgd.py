@@ -8,7 +8,7 @@ from .target import cuda, jit, kernel, spread
 
 
 @jit
-def _update(param, momentum_buffer, grad, step, hyper, nesterov, maximize, problem):
+def _step(param, momentum_buffer, grad, step, hyper, nesterov, maximize, problem):
     real = param.dtype.type
     lr, momentum, weight_decay = real(hyper[0]), real(hyper[1]), real(hyper[3])
     kept = real(1 - hyper[2])
@@ -38,5 +38,5 @@ def _count(step, hyper):
 def sgd_update(param, momentum_buffer, grad, step, hyper, nesterov, maximize, stream=0):
     """A missing momentum_buffer or step is told by the next call that waits for the device."""
     args = (param, momentum_buffer, grad, step, hyper, nesterov, maximize)
-    spread(_update, param.size, stream, *args, status.word())
+    spread(_step, param.size, stream, *args, status.word())
     spread(_count, step.size, stream, step, hyper)
