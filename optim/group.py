@@ -52,7 +52,7 @@ class ParamGroup(dict):
         for key, value in dict(*args, **kwargs).items():
             self[key] = value
 
-    def __ior__(self, other):
+    def __ior__(self, other: Any):  # type: ignore[misc]  # dict makes no promise that `|` and `|=` agree in type
         self.update(other)
         return self
 

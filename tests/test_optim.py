@@ -2,13 +2,15 @@
 
 import copy
 import gc
+import os
 import pickle
 import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import close, same
+from helpers import close, pytest_process, require, same
 from hotloop import nn, optim
+from hotloop.nn.doors import from_host, to_host
 
 RULES = {
     "sgd": lambda params, **o: optim.SGD(params, **{"lr": 0.1, "momentum": 0.9, **o}),
@@ -226,6 +228,39 @@ def test_lazy_parameters_join_when_they_have_a_shape(rng, rule):
         optimizer.step()
         assert all((a != b).any() for a, b in zip(before, values(model.parameters()), strict=True))
     assert len(optimizer.state) == 4
+
+
+def test_on_cuda_as_on_the_cpu(rng):
+    require("cuda")
+    here = parameters(rng, (3, 4), (4,))
+    there = [nn.Parameter(from_host(v, "cuda")) for v in values(here)]
+    pairs = [(params, optim.SGD(params, lr=0.1, momentum=0.9)) for params in (here, there)]
+    for step in range(4):
+        gradients = [rng.standard_normal(p.shape).astype(np.float32) for p in here]
+        for params, optimizer in pairs:
+            for p, gradient in zip(params, gradients, strict=True):
+                p.grad = from_host(gradient, p.device)
+            if step == 2:
+                params[0].grad = None
+            optimizer.step()
+            optimizer.param_groups[0]["lr"] *= 0.5
+    assert all(p.device == "cuda" for p in there)
+    for p, q in zip(here, there, strict=True):
+        close(to_host(q.data), p.numpy())
+    # and the state of one continues the other
+    pairs[0][1].load_state_dict(pairs[1][1].state_dict())
+    pairs[1][1].load_state_dict(pairs[0][1].state_dict())
+    close(
+        to_host(pairs[1][1].state[there[0]]["momentum_buffer"].data),
+        pairs[0][1].state[here[0]]["momentum_buffer"].numpy(),
+    )
+
+
+def test_in_the_cuda_simulator():
+    if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
+        pytest.skip("this is the simulator")
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    pytest_process(__file__, "-k", "test_on_cuda", env={"NUMBA_ENABLE_CUDASIM": "1"})
 
 
 # ---- groups
