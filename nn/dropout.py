@@ -1,12 +1,17 @@
 """Dropout layers and functions, by torch's names and rules. A layer in eval mode gives its input back.
 
+With `inplace=True` the result also replaces the values of an input that is not being recorded for a gradient.
+
 What is dropped follows from the random state alone (kernels/ref/dropout.py): the tape keeps that, 16 bytes, and
 backward draws the mask again.
 """
 
 from __future__ import annotations
 
+import math
+
 from .doors import call, empty
+from .mode import is_grad_enabled
 from .module import Module
 from .rng import next_state
 from .tape import Function
@@ -29,45 +34,34 @@ __all__ = [
 
 
 class _Drop(Function):
-    """One element or one row, as the kernel says, dropped with probability p."""
+    """Elements dropped with probability p; or all that lies behind an entry of the `leading` axes (sample, channel)."""
 
     @staticmethod
-    def forward(ctx, x, kernel, p):
-        ctx.kernel, ctx.p = kernel, p
-        ctx.state = next_state(x.shape[0] if kernel.startswith("feature") else x.size, ctx.device)
+    def forward(ctx, x, kernel, p, leading):
+        shape = (math.prod(x.shape[:leading]), math.prod(x.shape[leading:])) if leading else x.shape
+        ctx.kernel, ctx.p, ctx.rows = kernel, p, shape
+        ctx.state = next_state(shape[0] if leading else x.size, ctx.device)
         y = empty(x.shape, x.dtype, ctx.device)
-        call(f"dropout.{kernel}_forward", y, x, ctx.state, p)
+        call(f"dropout.{kernel}_forward", y.reshape(shape), x.reshape(shape), ctx.state, p)
         return y
 
     @staticmethod
     def backward(ctx, dy):
         dx = empty(dy.shape, dy.dtype, ctx.device)
-        call(f"dropout.{ctx.kernel}_backward", dx, dy, ctx.state, ctx.p)
-        return dx, None, None
+        call(f"dropout.{ctx.kernel}_backward", dx.reshape(ctx.rows), dy.reshape(ctx.rows), ctx.state, ctx.p)
+        return dx, None, None, None
 
 
-def _drop(kernel, x, p, training, inplace):
+def _drop(kernel, x, p, training, inplace, leading=0):
     if not 0 <= p <= 1:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     x = as_tensor(x)
     if not training:
         return x
-    y = _Drop.apply(x, kernel, float(p))
-    return x.copy_(y) if inplace else y
-
-
-def _drop_features(kernel, x, p, training, inplace, leading):
-    """`leading` axes (sample, channel) choose; everything behind them goes together."""
-    x = as_tensor(x)
-    rows = 1
-    for n in x.shape[:leading]:
-        rows *= n
-    features = x.numel() // rows if rows else 0
-    y = _drop(kernel, x.reshape(rows, features), p, training, False)
-    if not training:
-        return x
-    y = y.reshape(*x.shape)
-    return x.copy_(y) if inplace else y
+    y = _Drop.apply(x, kernel, float(p), leading)
+    # the tape may need x
+    recorded = is_grad_enabled() and x.requires_grad
+    return x.copy_(y) if inplace and not recorded else y
 
 
 def _dimensions(name, x, unbatched, batched):
@@ -88,19 +82,19 @@ def dropout(input, p: float = 0.5, training: bool = True, inplace: bool = False)
 def dropout1d(input, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Whole channels of (N, C, L) or (C, L)."""
     leading = _dimensions("dropout1d", input, 2, 3)
-    return _drop_features("feature_dropout", input, p, training, inplace, leading)
+    return _drop("feature_dropout", input, p, training, inplace, leading)
 
 
 def dropout2d(input, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Whole channels of (N, C, H, W), or of (N, C, L) as in torch."""
     _dimensions("dropout2d", input, 3, 4)
-    return _drop_features("feature_dropout", input, p, training, inplace, 2)
+    return _drop("feature_dropout", input, p, training, inplace, 2)
 
 
 def dropout3d(input, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Whole channels of (N, C, D, H, W) or (C, D, H, W)."""
     leading = _dimensions("dropout3d", input, 4, 5)
-    return _drop_features("feature_dropout", input, p, training, inplace, leading)
+    return _drop("feature_dropout", input, p, training, inplace, leading)
 
 
 def alpha_dropout(input, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
@@ -113,7 +107,7 @@ def feature_alpha_dropout(input, p: float = 0.5, training: bool = False, inplace
     ndim = as_tensor(input).dim()
     if ndim < 2:
         raise ValueError(f"feature_alpha_dropout: expected an input of at least 2 dimensions, got {ndim}-D")
-    return _drop_features("feature_alpha_dropout", input, p, training, inplace, 2)
+    return _drop("feature_alpha_dropout", input, p, training, inplace, 2)
 
 
 class _Dropout(Module):

@@ -87,14 +87,13 @@ def test_products(device, dtype, rng, transpose_a, transpose_b):
 
 def test_activations(device, dtype, rng):
     """All of them: forward and gradient, on both sides of every kink and far out."""
-    from hotloop.kernels import cuda, spec
-    from hotloop.kernels.cuda import activation
+    from hotloop.kernels import spec
     from hotloop.kernels.ref import activation as ref
+    from hotloop.kernels.scalar import KERNELS
 
     x = np.concatenate([rng.standard_normal(9) * 3, [-30.0, 30.0, -0.25]]).astype(dtype)
     dy = rng.standard_normal(12).astype(dtype)
-    assert len(activation.NAMES) > 15
-    for name in activation.NAMES:
+    for name in KERNELS:
         forward = spec.parse(getattr(ref, f"{name}_forward"))
         scalars = [0.5 + 0.25 * i for i, a in enumerate(a for a in forward.arguments if not a.is_array)]
         if name == "hardtanh":
@@ -104,7 +103,6 @@ def test_activations(device, dtype, rng):
         kept = y if "y" in backward.names else x
         few = scalars[: len(backward.arguments) - 3]
         agree(device, f"activation.{name}_backward", poison(12, dtype), dy, kept, *few, tol=1e-5)
-    assert callable(cuda.activation.relu_forward)
 
 
 @pytest.mark.parametrize("reduction", [0, 1, 2], ids=["none", "mean", "sum"])

@@ -79,3 +79,109 @@ def test_statistics(dtype, rng, op):
     assert abs(y.mean(dtype=np.float64)) < 5 * y.std() / np.sqrt(n)
     if op == "alpha_dropout":
         assert abs(y.var(dtype=np.float64) - 1) < 0.05
+
+
+# ---- layers
+
+
+@pytest.fixture
+def drop():
+    from hotloop.nn import dropout, rng
+
+    rng.manual_seed(5)
+    return dropout
+
+
+LAYERS = {
+    "Dropout": (6, 50),
+    "Dropout1d": (40, 5, 3),
+    "Dropout2d": (20, 10, 3, 2),
+    "Dropout3d": (10, 20, 2, 1, 3),
+    "AlphaDropout": (6, 50),
+    "FeatureAlphaDropout": (40, 5, 3),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer(drop, dtype, rng, name):
+    """A fresh mask each time, whole channels where they go together, and a gradient through the same mask."""
+    from hotloop.nn import Tensor
+
+    x = Tensor(rng.standard_normal(LAYERS[name]).astype(dtype), requires_grad=True)
+    layer = getattr(drop, name)(0.4)
+    y, again = layer(x), layer(x)
+    assert y.shape == x.shape and y.dtype == dtype
+    assert not np.array_equal(y.data, again.data)
+    y.backward(np.ones(x.shape, dtype))
+    kept = x.grad != 0
+    assert 0.4 < kept.mean() < 0.8
+    if name[-2:] in ("1d", "2d", "3d") or name.startswith("Feature"):
+        channels = kept.reshape(*x.shape[:2], -1)
+        assert (channels == channels[:, :, :1]).all()
+    scale = np.unique(x.grad[kept])
+    assert scale.size == 1
+    if "Alpha" not in name:
+        assert np.allclose(y.data, x.data * x.grad) and np.isclose(scale, 1 / 0.6)
+    layer.eval()
+    assert layer(x) is x
+    assert repr(layer) == f"{name}(p=0.4, inplace=False)"
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_extremes(drop, name):
+    x = np.ones(LAYERS[name], np.float32)
+    layer = getattr(drop, name)
+    assert np.allclose(layer(0.0)(x).data, 1, rtol=1e-6)
+    assert (layer(1.0)(x).data == 0).all()
+    empty = layer(0.5)(np.ones((0, *x.shape[1:]), np.float32))
+    assert empty.shape == (0, *x.shape[1:])
+    for p in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            layer(p)
+
+
+def test_manual_seed_repeats(drop):
+    from hotloop.nn import rng
+
+    x = np.ones((50, 50), np.float32)
+    a, b = drop.dropout(x).data, drop.dropout(x).data
+    rng.manual_seed(5)
+    assert np.array_equal(drop.dropout(x).data, a)
+    state = rng.get_rng_state()
+    assert np.array_equal(drop.dropout(x).data, b)
+    rng.set_rng_state(state)
+    assert np.array_equal(drop.dropout(x).data, b)
+
+
+def test_in_place(drop):
+    from hotloop.nn import Tensor
+
+    x = Tensor(np.ones((20, 20), np.float32))
+    y = drop.Dropout(0.5, inplace=True)(x)
+    assert y is x and (x.data == 0).any()
+
+
+@pytest.mark.parametrize(
+    "name, shape", [("dropout1d", (3,)), ("dropout2d", (3, 4)), ("dropout3d", (2, 3)), ("feature_alpha_dropout", (4,))]
+)
+def test_wrong_dimensions(drop, name, shape):
+    with pytest.raises(ValueError, match=f"{name}: expected"):
+        getattr(drop, name)(np.ones(shape, np.float32), 0.5, True)
+
+
+def test_unbatched(drop):
+    """(C, L): a word for each channel."""
+    y = drop.dropout1d(np.ones((200, 3), np.float32)).data
+    assert ((y == y[:, :1]).all(1)).all() and 0 < (y == 0).sum() < y.size
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_same_rules_as_torch(drop, name):
+    """Defaults, constructor arguments, and what eval mode does."""
+    torch = pytest.importorskip("torch")
+    ours, theirs = getattr(drop, name)(), getattr(torch.nn, name)()
+    assert (ours.p, ours.inplace, repr(ours)) == (theirs.p, theirs.inplace, repr(theirs))
+    with pytest.raises(ValueError) as raised:
+        getattr(torch.nn, name)(2)
+    with pytest.raises(ValueError, match=str(raised.value).split(",")[0]):
+        getattr(drop, name)(2)

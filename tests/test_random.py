@@ -1,8 +1,10 @@
 """Random fills: the published Philox vectors, the same numbers on every backend and for any number of threads."""
 
+import threading
+
 import numpy as np
 import pytest
-from helpers import agree, poison
+from helpers import agree, poison, python
 
 STATE = np.array([0x0123456789ABCDEF, 2**32 - 3], np.uint64)  # the counter carries into its second word
 SHAPES = [(0,), (1,), (3,), (4,), (61,), (5, 7), (2049,), (16384 + 17,)]
@@ -143,3 +145,112 @@ def test_bad_probability(backend, p):
 def test_empty_range(backend):
     with pytest.raises(ValueError, match="empty"):
         backend("random.randint_forward", np.empty(3, np.int64), STATE, 4, 4)
+
+
+# ---- generators and random tensors
+
+
+@pytest.fixture
+def rng_module():
+    from hotloop.nn import rng
+
+    rng.manual_seed(11)
+    return rng
+
+
+def test_manual_seed(rng_module):
+    from hotloop.nn import random
+
+    a, b = random.randn(5, 3).data, random.randn(5, 3).data
+    assert not np.array_equal(a, b)
+    rng_module.manual_seed(11)
+    assert np.array_equal(random.randn((5, 3)).data, a)
+    assert rng_module.initial_seed() == 11
+    rng_module.manual_seed(-1)
+    assert rng_module.initial_seed() == 2**64 - 1
+    assert rng_module.seed() == rng_module.initial_seed()
+    with pytest.raises(ValueError, match="seed"):
+        rng_module.manual_seed(2**64)
+
+
+def test_rng_state(rng_module):
+    from hotloop.nn import random
+
+    state = rng_module.get_rng_state()
+    assert state.tolist() == [11, 0]
+    a = random.rand(10).data
+    assert rng_module.get_rng_state().tolist() == [11, 3]
+    assert state.tolist() == [11, 0], "a copy"
+    rng_module.set_rng_state(state)
+    assert np.array_equal(random.rand(10).data, a)
+    for bad in (np.zeros(3, np.uint64), np.zeros(2), [0.5, 1]):
+        with pytest.raises(TypeError, match="set_rng_state"):
+            rng_module.set_rng_state(bad)
+
+
+def test_each_thread_has_its_own_stream(rng_module):
+    """Under the seed of the process; manual_seed in a thread leaves the others alone."""
+    from hotloop.nn import random
+
+    def draw(seed=None):
+        found = []
+
+        def work():
+            if seed is not None:
+                rng_module.manual_seed(seed)
+            found.append(random.rand(8).data)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        return found[0]
+
+    mine, first, second = random.rand(8).data, draw(), draw()
+    assert len({a.tobytes() for a in (mine, first, second)}) == 3
+    assert np.array_equal(draw(seed=11), mine)
+    before = rng_module.get_rng_state()
+    draw(seed=3)
+    assert np.array_equal(rng_module.get_rng_state(), before)
+    rng_module.manual_seed(11)
+    assert np.array_equal(draw(), first), "streams are numbered anew after manual_seed"
+
+
+def test_creation(rng_module, dtype):
+    from hotloop.nn import random
+
+    x = random.randn(3, 4, dtype=dtype, requires_grad=True)
+    assert x.shape == (3, 4) and x.dtype == dtype and x.requires_grad
+    assert random.rand_like(x).shape == (3, 4) and random.randn_like(x).dtype == dtype
+    u = random.rand(10_000, dtype=dtype).data
+    assert 0 <= u.min() and u.max() < 1
+    k = random.randint(3, 9, (1000,)).data
+    assert k.dtype == np.int64 and np.array_equal(np.unique(k), np.arange(3, 9))
+    assert random.randint(4, (2, 5)).shape == (2, 5) and random.randint(4, size=(3,), dtype=np.int32).dtype == np.int32
+    assert np.array_equal(np.sort(random.randperm(100).data), np.arange(100))
+    assert random.rand().shape == () and random.randn(0, 3).shape == (0, 3) and random.randperm(0).shape == (0,)
+    with pytest.raises(ValueError, match="low < high"):
+        random.randint(4, 4, (2,))
+    with pytest.raises(ValueError, match="sizes"):
+        random.rand(-1)
+
+
+def test_entropy_without_a_seed():
+    """Two processes that never call manual_seed draw different numbers."""
+    code = "from hotloop.nn.random import rand; print(rand(3).data)"
+    assert python("-c", code) != python("-c", code)
+
+
+def test_any_number_of_threads():
+    from hotloop.kernels import threads
+    from hotloop.kernels.cpu import random as cpu
+
+    before, results = threads.get_num_threads(), []
+    try:
+        for n in (1, 2):
+            threads.set_num_threads(n)
+            y = np.empty(200_003, np.float32)
+            cpu.normal_forward(y, STATE, 0.0, 1.0)
+            results.append(y)
+    finally:
+        threads.set_num_threads(before)
+    assert np.array_equal(*results)

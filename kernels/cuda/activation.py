@@ -3,16 +3,11 @@
 Not yet run on hardware.
 """
 
-import inspect
-
 from .. import scalar
 from ..template import define
 from .target import cuda, formulas, jit, kernel, spread
 
 __all__ = ["cuda", "jit", "kernel", "spread"]  # what the sources below use
-
-# those that have a kernel of their own; their scalars are those of the formula
-NAMES = [name.removesuffix("_grad") for name in vars(scalar) if name.endswith("_grad") and name != "activate_grad"]
 
 FORWARD = '''
 @jit
@@ -42,18 +37,14 @@ def {name}_backward(dx, dy, {kept}{scalars}, stream=0):
 '''
 
 
-def _define(source, name, formula, operands):
-    parameters = list(inspect.signature(formula).parameters)
-    kept = parameters[operands - 1]
-    # kernels call the level of a threshold by torch's name
-    scalars = ["threshold" if p == "at" else p for p in parameters[operands:]]
+def _define(source, name, kept, scalars):
     listed = "".join(f", {s}" for s in scalars)
     # in the dtype of the arrays: float64 would promote a float32 kernel
     typed = "".join(f", {kept}.dtype.type({s})" for s in scalars)
     define(globals(), source, name=name, kept=kept, scalars=listed, typed=typed)
 
 
-for _name in NAMES:
+for _name, (_forward, _backward, _kept) in scalar.KERNELS.items():
     globals()[f"formula_{_name}"], globals()[f"formula_{_name}_grad"] = formulas[_name], formulas[f"{_name}_grad"]
-    _define(FORWARD, _name, vars(scalar)[_name], 1)
-    _define(BACKWARD, _name, vars(scalar)[f"{_name}_grad"], 2)
+    _define(FORWARD, _name, "x", _forward)
+    _define(BACKWARD, _name, _kept, _backward)
