@@ -16,7 +16,18 @@ import numpy as np
 from ..kernels import device_of
 from .pool import POOL
 
-__all__ = ["absent", "call", "contiguous", "copy_into", "device_of", "empty", "from_host", "host_array", "to_host"]
+__all__ = [
+    "absent",
+    "adopt",
+    "call",
+    "contiguous",
+    "copy_into",
+    "device_of",
+    "empty",
+    "from_host",
+    "host_array",
+    "to_host",
+]
 
 _kernels: dict[tuple[str, type], Callable] = {}
 _absent: dict[Any, np.ndarray] = {}
@@ -149,6 +160,11 @@ def host_eye(n: int, m: int, dtype) -> np.ndarray:
 def from_host(array: np.ndarray, device: str = "cpu"):
     """A host array on `device`."""
     return array if device == "cpu" else _cuda(device).to_device(array)
+
+
+def adopt(array):
+    """A device array of any library as the backend's own, over the same memory; TypeError for what is no array."""
+    return _cuda(same_device(array)).adopt(array)
 
 
 def to_host(array) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from .convert import Conversions
-from .doors import call, contiguous, copy_into, empty, from_host, host_array, same_device, to_host
+from .doors import adopt, call, contiguous, copy_into, empty, from_host, host_array, same_device, to_host
 from .handle import RemovableHandle
 from .mode import mode
 
@@ -333,14 +333,13 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 
 def as_array(data: Any) -> Any:
-    """Data from anywhere as an array: CUDA arrays as they are, Python floats as float32."""
+    """Data from anywhere as an array: CUDA arrays over the same memory, Python floats as float32."""
     if isinstance(data, Tensor):
         return data._data
     if isinstance(data, np.ndarray | np.generic):
         return host_array(data)
     try:
-        same_device(data)
-        return data
+        return adopt(data)
     except TypeError:
         pass
     array = host_array(data)

@@ -39,6 +39,13 @@ def empty(shape, dtype):
     return target.empty(shape, dtype)
 
 
+def adopt(array):
+    """A CUDA array of any library (`__cuda_array_interface__`) over the same memory, with NumPy's words for views."""
+    from . import target
+
+    return target.adopt(array)
+
+
 def to_device(array):
     """A copy of a NumPy array on the current device."""
     from .target import adopt, cuda
