@@ -36,6 +36,16 @@ class _Numbered(Module):
     def __iter__(self) -> Iterator[Module]:
         return iter([module for _, module in self._own(MODULE)])
 
+    def __getitem__(self, idx: int | slice) -> Any:
+        if isinstance(idx, slice):
+            return self._part(self._own(MODULE)[idx])
+        return self._own(MODULE)[self._index(idx)][1]
+
+    def _part(self, members: list[tuple[str, Any]]) -> Any:
+        """A container of its kind with some of its members."""
+        kind: Any = type(self)
+        return kind([module for _, module in members])
+
     def __setitem__(self, idx: int, module: Module) -> None:
         setattr(self, self._names()[self._index(idx)], module)
 
@@ -101,10 +111,8 @@ class Sequential(_Numbered):
                 input = here[name](input)
         return input
 
-    def __getitem__(self, idx: int | slice):
-        if isinstance(idx, slice):
-            return type(self)(dict(self._own(MODULE)[idx]))
-        return self._own(MODULE)[self._index(idx)][1]
+    def _part(self, members: list[tuple[str, Any]]) -> Any:
+        return type(self)(dict(members))
 
     def __add__(self, other: Sequential) -> Sequential:
         if not isinstance(other, Sequential):
@@ -140,11 +148,6 @@ class ModuleList(_Numbered):
         super().__init__()
         if modules is not None:
             self.extend(modules)
-
-    def __getitem__(self, idx: int | slice):
-        if isinstance(idx, slice):
-            return type(self)(list(self)[idx])
-        return self._own(MODULE)[self._index(idx)][1]
 
     def __add__(self, other: Iterable[Module]) -> ModuleList:
         return ModuleList([*self, *other])

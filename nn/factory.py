@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .convert import as_device
 from .doors import call, empty
 from .dtypes import as_dtype
 from .parameter import Parameter
@@ -24,7 +25,7 @@ def new_parameter(shape: tuple[int, ...], device=None, dtype=None) -> Parameter:
     """A parameter whose values are yet to be drawn."""
     if any(size < 0 for size in shape):
         raise ValueError(f"expected sizes of 0 or more, got {shape}")
-    return Parameter(empty(shape, float_dtype(dtype), "cpu" if device is None else str(device)))
+    return Parameter(empty(shape, float_dtype(dtype), as_device(device) or "cpu"))
 
 
 def gradients_into(ctx, *indices: int) -> tuple:

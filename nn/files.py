@@ -100,7 +100,7 @@ def _host_arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _bytes(array: np.ndarray) -> memoryview:
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _replace_file(path: Path, data: bytes) -> None:

@@ -10,7 +10,7 @@ from .tape import Function, is_grad_enabled
 from .tensor import Tensor
 
 
-def add(table: dict[int, Any], entry: Any, prepend: bool) -> RemovableHandle:
+def add(table: dict[float, Any], entry: Any, prepend: bool) -> RemovableHandle:
     """Put `entry` at the end of `table` (at its beginning with `prepend`)."""
     handle = RemovableHandle(table, entry)
     if prepend:
@@ -23,13 +23,13 @@ class Hooks:
     """The four hook tables of one module, and a call that goes through them."""
 
     def __init__(self) -> None:
-        self.before: dict[int, tuple[Callable, bool]] = {}
-        self.after: dict[int, tuple[Callable, bool, bool]] = {}
-        self.backward: dict[int, Callable] = {}
-        self.backward_before: dict[int, Callable] = {}
+        self.before: dict[float, tuple[Callable, bool]] = {}
+        self.after: dict[float, tuple[Callable, bool, bool]] = {}
+        self.backward: dict[float, Callable] = {}
+        self.backward_before: dict[float, Callable] = {}
 
     def call(self, module, args: tuple, kwargs: dict):
-        called: set[int] = set()
+        called: set[float] = set()
         try:
             return self._call(module, args, kwargs, called)
         except Exception:
@@ -38,7 +38,7 @@ class Hooks:
                     hook(module, args, kwargs, None) if with_kwargs else hook(module, args, None)
             raise
 
-    def _call(self, module, args: tuple, kwargs: dict, called: set[int]):
+    def _call(self, module, args: tuple, kwargs: dict, called: set[float]):
         for hook, with_kwargs in list(self.before.values()):
             if with_kwargs:
                 result = hook(module, args, kwargs)

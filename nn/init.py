@@ -1,8 +1,9 @@
 """Initial values of parameters: every function of torch.nn.init, by the same names, arguments and formulas.
 
 Each fills a Tensor (or an array) in place, outside of the tape, and returns it. Random numbers come from the Philox
-kernels, so they depend on `manual_seed` alone. `eye_`, `dirac_`, `orthogonal_` and `sparse_` and the rejections of
-`trunc_normal_` are made on the host with NumPy and then copied: this is set-up, never a part of a training step.
+kernels and so depend on `manual_seed` alone; they are drawn on the host for every device, so a seed gives one model.
+`eye_`, `dirac_`, `orthogonal_`, `sparse_` and the rejections of `trunc_normal_` are NumPy on the host. All of this is
+set-up and never a part of a training step.
 """
 
 from __future__ import annotations
@@ -234,24 +235,22 @@ def _normal_cdf(x: float) -> float:
     return (1 + math.erf(x / math.sqrt(2))) / 2
 
 
-def _fill(tensor: Any, kernel: str, low: float, high: float):
-    device = tensor.device if isinstance(tensor, Tensor) else "cpu"
-    state = next_state(math.prod(tensor.shape), device)
-    return _write(tensor, lambda array: call(kernel, array, state, float(low), float(high)))
+def _fill(tensor: Any, kernel: str, first: float, second: float):
+    state = next_state(math.prod(tensor.shape))
+    return _write(tensor, lambda array: call(kernel, array, state, float(first), float(second)))
 
 
 def _write(tensor: Any, fill: Callable[[Any], None]):
-    """Let `fill` write a C-contiguous array, outside of the tape, and put it into the tensor or array."""
+    """Let `fill` write a C-contiguous host array, outside of the tape, and put it into the tensor or array."""
     if not isinstance(tensor, Tensor):
         fill(tensor)
-        return tensor
-    with no_grad():
-        if tensor.is_contiguous():
+    elif tensor.device == "cpu" and tensor.is_contiguous():
+        with no_grad():
             fill(tensor._writable())
-        else:
-            array = empty(tensor.shape, tensor.dtype, tensor.device)
-            fill(array)
-            tensor.copy_(Tensor(array))
+    else:
+        values = empty(tensor.shape, tensor.dtype)
+        fill(values)
+        _copy(tensor, values)
     return tensor
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ..kernels.scalar import ACTIVATIONS, NEEDS_INPUT
 from . import init
@@ -10,6 +11,7 @@ from .doors import absent, call, empty
 from .factory import gradients_into, new_parameter
 from .lazy import LazyModule, UninitializedParameter
 from .module import Module
+from .parameter import Parameter
 from .tape import Function
 
 __all__ = ["Bilinear", "LazyLinear", "Linear", "bilinear", "linear"]
@@ -117,6 +119,9 @@ class Linear(Module):
     (128, 30)
     """
 
+    weight: Parameter
+    bias: Parameter | None
+
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, device=None, dtype=None, *, activation=None
     ) -> None:
@@ -158,6 +163,8 @@ class LazyLinear(LazyModule, Linear):
     """
 
     cls_to_become = Linear
+    weight: Any
+    bias: Any
 
     def __init__(self, out_features: int, bias: bool = True, device=None, dtype=None, *, activation=None) -> None:
         Module.__init__(self)
@@ -199,6 +206,9 @@ class Bilinear(Module):
     >>> layer(np.ones((128, 20), np.float32), np.ones((128, 30), np.float32)).shape
     (128, 40)
     """
+
+    weight: Parameter
+    bias: Parameter | None
 
     def __init__(
         self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device=None, dtype=None

@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from . import hooks
-from .doors import call, contiguous, copy_into, empty, from_host, to_host
+from .convert import as_device
+from .doors import call
 from .factory import float_dtype
 from .lazy import is_lazy
 from .members import MODULE, Members
@@ -61,9 +62,10 @@ class Module(Members):
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def _hook_tables(self) -> hooks.Hooks:
-        if self._hooks is None:
-            self.__dict__["_hooks"] = hooks.Hooks()
-        return self._hooks
+        tables = self._hooks
+        if tables is None:
+            tables = self.__dict__["_hooks"] = hooks.Hooks()
+        return tables
 
     def register_forward_pre_hook(self, hook: Callable, *, prepend=False, with_kwargs=False) -> hooks.RemovableHandle:
         """Call `hook(module, args)` before every forward; what it returns, if anything, replaces the arguments.
@@ -201,22 +203,13 @@ def _destination(*args, **kwargs) -> tuple[str | None, np.dtype | None]:
     for value in args:
         if isinstance(value, Tensor):
             device, dtype = value.device, value.dtype
-        elif value in ("cpu", "cuda"):
+        elif isinstance(value, str) and value.partition(":")[0] in ("cpu", "cuda"):
             device = value
         elif value is not None and not isinstance(value, bool):
             dtype = value
-    if device not in (None, "cpu", "cuda"):
-        raise ValueError(f"to: expected the device 'cpu' or 'cuda', got {device!r}")
-    return device, None if dtype is None else float_dtype(dtype)
+    return as_device(device), None if dtype is None else float_dtype(dtype)
 
 
 def _converted(array, device: str | None, dtype: np.dtype | None):
     """`array` on `device`, and of `dtype` when it is of a floating one; itself when it is that already."""
-    if dtype is not None and array.dtype.kind == "f" and array.dtype != dtype:
-        cast = empty(array.shape, dtype, "cpu" if isinstance(array, np.ndarray) else "cuda")
-        copy_into(cast, array)
-        array = cast
-    if device is not None and isinstance(array, np.ndarray) != (device == "cpu"):
-        host = to_host(array)
-        array = from_host(contiguous(host), device)
-    return array
+    return Tensor(array).to(device=device, dtype=dtype if array.dtype.kind == "f" else None).data

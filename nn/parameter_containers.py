@@ -153,7 +153,7 @@ class ParameterDict(Module):
         """A new ParameterDict that holds `default` under every key."""
         return ParameterDict([(key, default) for key in keys])
 
-    def update(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+    def update(self, parameters: Any) -> None:
         """Add or replace values from a mapping or from (key, value) pairs."""
         for key, value in pairs(parameters, "ParameterDict"):
             self[key] = value

@@ -62,6 +62,12 @@ def load(module, state: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
                 problems.append(str(error))
     if problems:
         raise StateDictError(f"Error(s) in loading state_dict for {type(module).__name__}:\n\t" + "\n\t".join(problems))
+    # a state may hold this module's own memory under other names: what a copy overwrites must not be read after it
+    own = {id(target.data) for target, _ in copies if not is_lazy(target)}
+    copies = [
+        (target, source.clone() if id(source.data) in own and source.data is not target.data else source)
+        for target, source in ((target, source.detach()) for target, source in copies)
+    ]
     with no_grad():
         for target, source in copies:
             if is_lazy(target):
@@ -97,6 +103,8 @@ def _fitting(name: str, target, value) -> Any:
         raise ValueError(f'size mismatch for "{name}": expected shape {target.shape}, got {source.shape}.')
     if not np.can_cast(source.dtype, target.dtype, "same_kind"):
         raise ValueError(f'dtype mismatch for "{name}": expected {target.dtype}, got {source.dtype}.')
+    if isinstance(target.data, np.ndarray) and not target.data.flags.writeable:
+        raise ValueError(f'"{name}": the module\'s own array is read-only; nothing can be loaded into it.')
     return source
 
 

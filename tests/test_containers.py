@@ -111,12 +111,16 @@ def test_module_dict(lib):
     assert len(box) == 0
 
 
-def parameter(lib, value, requires_grad=True):
-    array = np.full((2, 3), value, np.float32)
+def parameter(lib, number, requires_grad=True):
+    array = np.full((2, 3), number, np.float32)
     if lib is nn:
         return nn.Parameter(nn.Tensor(array), requires_grad)
     torch = pytest.importorskip("torch")
     return torch.nn.Parameter(torch.from_numpy(array), requires_grad)
+
+
+def value(parameter):
+    return float(parameter.detach()[0, 0])
 
 
 def test_parameter_list(lib):
@@ -127,10 +131,10 @@ def test_parameter_list(lib):
     box += [parameter(lib, 4)]
     assert len(box) == 5
     assert box[3] == "note"
-    assert float(box[-1].detach()[0, 0]) == 4
+    assert value(box[-1]) == 4
     assert len(box[1:3]) == 2
     box[0] = parameter(lib, 9)
-    assert float(next(iter(box)).detach()[0, 0]) == 9
+    assert value(next(iter(box))) == 9
     with pytest.raises(IndexError):
         box[5]
     with pytest.raises(TypeError):
@@ -144,7 +148,7 @@ def test_parameter_dict(lib):
     box = lib.ParameterDict({"a": parameter(lib, 1), "b": parameter(lib, 2).detach()})
     assert [name for name, _ in box.named_parameters()] == ["a", "b"]
     assert isinstance(box["b"], lib.Parameter)
-    assert float(box.setdefault("c", parameter(lib, 3))[0, 0]) == 3
+    assert value(box.setdefault("c", parameter(lib, 3))) == 3
     assert box.get("z") is None
     assert list(reversed(box)) == ["c", "b", "a"]
     assert box.popitem()[0] == "c"
@@ -154,8 +158,8 @@ def test_parameter_dict(lib):
     box |= other
     assert len(box) == 3
     assert list(box.fromkeys(["x", "y"]).keys()) == ["x", "y"]
-    assert float(box.pop("a")[0, 0]) == 1
-    assert [float(v[0, 0]) for v in box.values()] == [2, 4]
+    assert value(box.pop("a")) == 1
+    assert [value(v) for v in box.values()] == [2, 4]
     assert [k for k, _ in box.items()] == ["b", "d"]
     del box["b"]
     assert "b" not in box

@@ -278,6 +278,27 @@ class TestLoading:
         with pytest.raises(TypeError, match="dict-like"):
             net.load_state_dict([1, 2])
 
+    def test_states_made_of_the_module_itself(self):
+        net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        a, b = (layer.weight.numpy().copy() for layer in net)
+        state = net.state_dict()
+        net.load_state_dict(state)
+        assert np.array_equal(net[0].weight.numpy(), a)
+        state["0.weight"], state["1.weight"] = state["1.weight"], state["0.weight"]
+        net.load_state_dict(state)
+        assert np.array_equal(net[0].weight.numpy(), b)
+        assert np.array_equal(net[1].weight.numpy(), a)
+
+    def test_read_only_memory_is_refused(self):
+        net = Net()
+        frozen = np.zeros(2, np.float32)
+        frozen.flags.writeable = False
+        net.mean = nn.Tensor(frozen)
+        before = net.first.weight.numpy().copy()
+        with pytest.raises(ValueError, match=r'"mean".*read-only'):
+            net.load_state_dict(self.state())
+        assert np.array_equal(net.first.weight.numpy(), before)
+
     def test_state_shares_memory(self):
         net = Net()
         state = net.state_dict()
