@@ -128,6 +128,8 @@ def _run(seeds: list, retain: bool, found: dict | None = None, between: set | No
                         dy = grads[i] = contiguous(dy)
             if node.versions is not None:
                 _check_versions(node)
+            if retain is not node.retained:
+                node.retained = retain
             if found is None:
                 results = node.function.backward(node, *grads)
             else:

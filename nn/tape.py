@@ -53,6 +53,7 @@ class Context:
     hooks: dict | None = None
     versions: list | None = None
     direct = True  # whether grad_into may hand out the gradients of leaves
+    retained = False  # in backward: whether it may come again, and so whether what forward left must stay as it is
     _handed: list | None = None
 
     def save(self, *arrays) -> None:
