@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 import pytest
-from helpers import Backend, absent, agree, poison, pytest_process, python, require
+from helpers import Backend, absent, agree, close, poison, pytest_process, python, require
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 STATE = np.array([0x0123456789ABCDEF, 2**32 - 3], np.uint64)
@@ -233,3 +233,102 @@ def test_views(device, rng):
         array.T.reshape(-1)
     with pytest.raises(IndexError):
         array[4]
+
+
+# ---- a network on the device
+
+
+def cross_entropy():
+    """The loss as a Function of two kernels."""
+    from hotloop.nn import Function
+    from hotloop.nn.doors import call, empty
+
+    class SoftmaxCrossEntropy(Function):
+        @staticmethod
+        def forward(ctx, x, labels):
+            loss, dx = empty((1,), x.dtype, ctx.device), empty((*x.shape, 1), x.dtype, ctx.device)
+            weight = empty((0,), x.dtype, ctx.device)
+            target = labels.reshape(-1, 1)
+            call("cross_entropy.cross_entropy_forward", loss, dx, x.reshape(dx.shape), target, weight, -100, 0.0, 1)
+            ctx.save(dx)
+            return loss.reshape(())
+
+        @staticmethod
+        def backward(ctx, dloss):
+            (saved,) = ctx.saved
+            dx = empty(saved.shape, saved.dtype, ctx.device)
+            call("loss.loss_backward", dx, dloss.reshape(1), saved)
+            return dx.reshape(saved.shape[:2]), None
+
+    return SoftmaxCrossEntropy.apply
+
+
+def train(device, x, labels, steps=4):
+    """Losses of a small network, and its parameters at the end: everything goes through nn and optim."""
+    from hotloop import nn, optim
+    from hotloop.nn import rng
+    from hotloop.nn.activations import ReLU
+    from hotloop.nn.dropout import Dropout
+
+    rng.manual_seed(3)
+    model = nn.Sequential(nn.Linear(5, 8), ReLU(), Dropout(0.3), nn.Linear(8, 7, activation="gelu"), nn.Linear(7, 3))
+    model.to(device)
+    # the same masks: a device's own generator begins at the seed, where the CPU's made the first weights
+    rng.set_rng_state(np.array([3, 1000], np.uint64), device)
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
+    x, labels = nn.Tensor(x).to(device), nn.Tensor(labels).to(device)
+    losses, criterion = [], cross_entropy()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = criterion(model(x), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, [p.detach().cpu().numpy() for p in model.parameters()]
+
+
+def test_a_network_learns_as_on_the_cpu(device, rng):
+    x, labels = rng.standard_normal((6, 5)).astype(np.float32), rng.integers(0, 3, 6)
+    losses, parameters = train("cpu", x, labels)
+    device_losses, device_parameters = train("cuda", x, labels)
+    assert losses[-1] < losses[0]
+    close(np.array(device_losses), np.array(losses), 1e-5, "losses")
+    for i, (got, want) in enumerate(zip(device_parameters, parameters, strict=True)):
+        close(got, want, 1e-5, f"parameter {i}")
+
+
+def test_tensors_of_the_device(device, rng):
+    """What is not computation works on a device tensor, and what cannot says so."""
+    from hotloop.nn import Tensor
+    from numba import cuda as numba_cuda
+
+    host = rng.standard_normal((3, 4)).astype(np.float32)
+    x = Tensor(host).to("cuda")
+    assert (x.device, x.shape, x.dtype) == ("cuda", (3, 4), np.float32)
+    assert x.to("cuda") is x and x.cpu().device == "cpu"
+    assert np.array_equal(x.cpu().numpy(), host)
+    assert np.array_equal(x.double().cpu().numpy(), host.astype(np.float64))
+    with pytest.raises(TypeError):
+        x.numpy()
+    foreign = numba_cuda.to_device(host)
+    shared = Tensor(foreign)
+    shared.fill_(7.0)
+    assert (foreign.copy_to_host() == 7).all(), "the same memory"
+
+
+def test_devices_do_not_mix(device):
+    from hotloop import nn
+
+    layer, x = nn.Linear(3, 2), np.ones((1, 3), np.float32)
+    layer.to("cuda")
+    with pytest.raises((TypeError, ValueError), match="device"):
+        layer(x)
+
+
+def test_a_missing_kernel_is_named(device):
+    from hotloop.kernels import cuda
+    from hotloop.nn.doors import call
+
+    x = cuda.to_device(np.ones(3, np.float32))
+    with pytest.raises(NotImplementedError, match=r"adam\.adam_update: the cuda backend has no such kernel"):
+        call("adam.adam_update", x)
