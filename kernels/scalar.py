@@ -30,6 +30,31 @@ ACTIVATIONS = {
 # their derivative needs z; that of all others is a function of y = activate(code, z)
 NEEDS_INPUT = frozenset({GELU, GELU_TANH, SILU})
 
+# kernels that are one loop over a formula: (scalars, those of the backward, what backward is computed from)
+KERNELS = {
+    "relu": ((), (), "x"),
+    "leaky_relu": (("negative_slope",), ("negative_slope",), "x"),
+    "threshold": (("threshold", "value"), ("threshold",), "x"),
+    "hardtanh": (("min_val", "max_val"), ("min_val", "max_val"), "x"),
+    "hardsigmoid": ((), (), "x"),
+    "hardswish": ((), (), "x"),
+    "hardshrink": (("lambd",), ("lambd",), "x"),
+    "softshrink": (("lambd",), ("lambd",), "x"),
+    "elu": (("alpha",), ("alpha",), "x"),
+    "celu": (("alpha",), ("alpha",), "x"),
+    "selu": ((), (), "x"),
+    "sigmoid": ((), (), "y"),
+    "tanh": ((), (), "y"),
+    "tanhshrink": ((), (), "x"),
+    "log_sigmoid": ((), (), "x"),
+    "softplus": (("beta", "threshold"), ("beta", "threshold"), "x"),
+    "softsign": ((), (), "x"),
+    "silu": ((), (), "x"),
+    "mish": ((), (), "x"),
+    "gelu": ((), (), "x"),
+    "gelu_tanh": ((), (), "x"),
+}
+
 SQRT_HALF = 0.7071067811865476
 # 1 / sqrt(2 pi): the normal density at 0
 NORMAL_PEAK = 0.3989422804014327

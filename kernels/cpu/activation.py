@@ -5,37 +5,13 @@ vectors.
 """
 
 from ..jit import compiled, kernel, parallel_for
+from ..scalar import KERNELS
 from ..template import define
 from . import scalar
 
 __all__ = ["compiled", "kernel", "parallel_for", "scalar"]  # what the sources below use
 
 GRAIN = 32768
-
-# activation: (its scalars, those of its backward, what backward is computed from)
-TABLE = {
-    "relu": ((), (), "x"),
-    "leaky_relu": (("negative_slope",), ("negative_slope",), "x"),
-    "threshold": (("threshold", "value"), ("threshold",), "x"),
-    "hardtanh": (("min_val", "max_val"), ("min_val", "max_val"), "x"),
-    "hardsigmoid": ((), (), "x"),
-    "hardswish": ((), (), "x"),
-    "hardshrink": (("lambd",), ("lambd",), "x"),
-    "softshrink": (("lambd",), ("lambd",), "x"),
-    "elu": (("alpha",), ("alpha",), "x"),
-    "celu": (("alpha",), ("alpha",), "x"),
-    "selu": ((), (), "x"),
-    "sigmoid": ((), (), "y"),
-    "tanh": ((), (), "y"),
-    "tanhshrink": ((), (), "x"),
-    "log_sigmoid": ((), (), "x"),
-    "softplus": (("beta", "threshold"), ("beta", "threshold"), "x"),
-    "softsign": ((), (), "x"),
-    "silu": ((), (), "x"),
-    "mish": ((), (), "x"),
-    "gelu": ((), (), "x"),
-    "gelu_tanh": ((), (), "x"),
-}
 
 FORWARD = '''
 @compiled
@@ -74,6 +50,6 @@ def _define(source, name, kept, scalars):
     define(globals(), source, name=name, kept=kept, scalars=listed, typed=typed)
 
 
-for _name, (_forward, _backward, _kept) in TABLE.items():
+for _name, (_forward, _backward, _kept) in KERNELS.items():
     _define(FORWARD, _name, "x", _forward)
     _define(BACKWARD, _name, _kept, _backward)

@@ -1,4 +1,4 @@
-"""Softmax, softmin and log-softmax over the middle one of three dimensions (the last one: I = 1), shifted by the maximum."""
+"""Softmax, softmin and log-softmax over the middle of three dimensions (the last: I = 1), shifted by the maximum."""
 
 import numpy as np
 
