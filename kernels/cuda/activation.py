@@ -44,7 +44,7 @@ def _define(source, name, kept, scalars):
     define(globals(), source, name=name, kept=kept, scalars=listed, typed=typed)
 
 
-for _name, (_forward, _backward, _kept) in scalar.KERNELS.items():
+for _name, (_numbers, _fewer, _kept) in scalar.KERNELS.items():
     globals()[f"formula_{_name}"], globals()[f"formula_{_name}_grad"] = formulas[_name], formulas[f"{_name}_grad"]
-    _define(FORWARD, _name, "x", _forward)
-    _define(BACKWARD, _name, _kept, _backward)
+    _define(FORWARD, _name, "x", _numbers)
+    _define(BACKWARD, _name, _kept, _fewer)
