@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers import same
 from hotloop import nn, optim, train
+from hotloop.nn.tape import no_grad
 from hotloop.train.callbacks import numbers, progress
 
 
@@ -18,7 +19,7 @@ class Scripted(train.Callback):
         self.values, self.name = values, name
 
     def on_epoch_end(self, run):
-        with nn.no_grad():
+        with no_grad():
             run.model.weight.data = np.full((1, 1), run.epoch, np.float32)
         run.logs[self.name] = self.values[run.epoch - 1]
 
@@ -117,7 +118,7 @@ def test_terminates_on_nan():
     class Broken(train.Callback):
         def on_epoch_begin(self, run):
             if run.epoch == 3:
-                with nn.no_grad():
+                with no_grad():
                     run.model.weight.data = np.full((1, 1), np.nan, np.float32)
 
     assert fit([Broken(), train.TerminateOnNaN()])[1].epochs == 3

@@ -95,6 +95,17 @@ def test_batches_are_the_reader_s_own(shuffle):
     assert same(x, arrays()[0])
 
 
+def test_every_dtype_and_layout(rng):
+    numbers = rng.integers(0, 100, (3, 4, 9))
+    for dtype in ("bool", "int8", "uint8", "int16", "float16", "int32", "float32", "float64", "int64", ">f4"):
+        for x in (numbers.astype(dtype), numbers.astype(dtype).T, numbers[:, 0, 0].astype(dtype), numbers[..., :0]):
+            for xb, rows in epoch(DataLoader((x, np.arange(len(x))), 2, True, seed=0)):
+                assert np.array_equal(xb, x[rows]) and xb.dtype == x.dtype.newbyteorder("=")
+    frozen = numbers.astype(np.float32)
+    frozen.flags.writeable = False
+    assert len(epoch(DataLoader(frozen, 2, True, seed=0))) == 2
+
+
 def test_buffers_are_used_again_where_asked():
     loader = DataLoader(arrays(), 4, True, seed=0)
     first, second, _ = (batch[0].__array_interface__["data"] for batch in loader.batches(reuse=True))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers import close, same
 from hotloop import nn, optim, train
+from hotloop.nn.tape import is_grad_enabled
 
 
 def data(rng, n=50, classes=3):
@@ -145,7 +146,7 @@ def test_modes(rng):
             self.inner, self.seen = net(), []
 
         def forward(self, x):
-            self.seen.append((self.training, self.inner[1].training, nn.is_grad_enabled()))
+            self.seen.append((self.training, self.inner[1].training, is_grad_enabled()))
             return self.inner(x)
 
     model = Watching()

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..nn import rng
+from ..nn.doors import call, host_array
 from ..nn.tensor import Tensor
+
+_WORDS = {size: np.dtype(f"int{8 * size}") for size in (1, 2, 4, 8)}
 
 
 class TensorDataset:
@@ -24,9 +27,12 @@ class TensorDataset:
     def __init__(self, *arrays):
         if not arrays:
             raise ValueError("TensorDataset: expected at least one array, got none")
-        self.arrays = tuple(as_array(f"array {i}", a) for i, a in enumerate(arrays))
+        # rows are gathered from contiguous memory
+        self.arrays = tuple(np.ascontiguousarray(as_array(f"array {i}", a)) for i, a in enumerate(arrays))
         for i, a in enumerate(self.arrays):
-            if a.ndim == 0:
+            if a.dtype.itemsize not in _WORDS:
+                raise TypeError(f"TensorDataset: array {i}: expected elements of at most 8 bytes, got {a.dtype}")
+            if np.ndim(arrays[i]) == 0:
                 raise ValueError(f"TensorDataset: array {i}: expected samples along the first dimension, got shape ()")
             if len(a) != len(self.arrays[0]):
                 raise ValueError(
@@ -116,7 +122,7 @@ class DataLoader:
                 if order is None:
                     out[...] = array[begin : begin + count]
                 else:
-                    np.take(array, order[begin : begin + count], axis=0, out=out, mode="clip")
+                    _gather(out, array, order[begin : begin + count])
             yield batch
 
     def _collated(self, order) -> Iterator[Any]:
@@ -157,13 +163,21 @@ class DataLoader:
             self.generator.bit_generator.state = state["state"]
 
 
+def _gather(out: np.ndarray, array: np.ndarray, rows: np.ndarray) -> None:
+    """out = array[rows], in parallel, by words of the dtype's size: one compilation serves every dtype of that size."""
+    word = _WORDS[array.dtype.itemsize]
+    lines = (a.view(word).reshape(len(a), -1) if a.ndim > 1 else a.view(word).reshape(-1, 1) for a in (out, array))
+    call("index.gather_rows_forward", *lines, rows)
+
+
 def as_array(name: str, value: Any) -> np.ndarray:
     """A NumPy array over `value`; Python lists of floats become float32, as everywhere in the library."""
     if isinstance(value, Tensor):
         return value.detach().numpy()
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected an array of numbers, got {array.dtype} values")
+    try:
+        array = host_array(value)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
     if isinstance(value, (list, tuple)) and array.dtype == np.float64:
         array = array.astype(np.float32)
     return array
