@@ -1,6 +1,6 @@
 """Layers, losses, initial values and state files, by torch.nn's names."""
 
-from . import functional, init, utils
+from . import functional, init, ops, utils
 from .containers import ModuleDict, ModuleList, Sequential
 from .engine import grad
 from .files import load, save

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 from helpers import absent, agree, poison
-
 from hotloop.kernels.formulas import BINARY, COMPARISON, CONSTANT, UNARY
 
 SHAPES = [(0,), (1,), (17,), (3, 5, 7), (40009,)]
 # where each function is defined and smooth enough to compare: (low, high)
-DOMAIN = {name: (0.1, 4.0) for name in ("sqrt", "rsqrt", "log", "log1p", "log2", "log10", "reciprocal")}
+DOMAIN = dict.fromkeys(("sqrt", "rsqrt", "log", "log1p", "log2", "log10", "reciprocal"), (0.1, 4.0))
 BITWISE = ("bitwise_and", "bitwise_or", "bitwise_xor")
 ARITHMETIC = [name for name in BINARY if name not in BITWISE]
 GRADIENTS = [name for name, (_, da, _) in BINARY.items() if da]
@@ -296,6 +295,7 @@ def test_refusals(bad):
     from hotloop.kernels.cpu import elementwise
 
     x = np.ones((4, 6), np.float32)
-    other = {"shape": np.ones((6, 4), np.float32), "dtype": x.astype(np.float64), "strides": np.ones((6, 4), np.float32).T}
+    turned = np.ones((6, 4), np.float32)
+    other = {"shape": turned, "dtype": x.astype(np.float64), "strides": turned.T}
     with pytest.raises(TypeError if bad == "dtype" else ValueError, match="add_forward"):
         elementwise.add_forward(np.empty_like(x), x, other[bad])

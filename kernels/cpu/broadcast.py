@@ -7,7 +7,7 @@ loops without strides, all vectors.
 import numpy as np  # noqa: F401  (formulas)
 
 from ..formulas import BINARY, COMPARISON
-from ..jit import compiled, kernel, parallel_for
+from ..jit import compiled, kernel, parallel_for  # noqa: F401  (in the templates)
 from ..template import define
 
 GRAIN = 32768

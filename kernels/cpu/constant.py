@@ -3,7 +3,7 @@
 import numpy as np  # noqa: F401  (formulas)
 
 from ..formulas import COMPARISON, CONSTANT
-from ..jit import compiled, kernel, overload, parallel_for
+from ..jit import compiled, kernel, overload, parallel_for  # noqa: F401  (in the templates)
 from ..template import define
 
 GRAIN = 32768

@@ -57,7 +57,7 @@ def assign_forward(y, x):
     P, Q, R, S = y.shape
     if S == 0:
         return
-    if R > 1 and abs(x.strides[2]) < abs(x.strides[3]) or abs(y.strides[2]) < abs(y.strides[3]):
+    if (R > 1 and abs(x.strides[2]) < abs(x.strides[3])) or abs(y.strides[2]) < abs(y.strides[3]):
         tiles = (R + TILE - 1) // TILE
         parallel_for(_assign_tiles, P * Q * tiles, max(1, GRAIN // (TILE * S)), (y, x))
     else:

@@ -65,7 +65,7 @@ def _put(begin, end, y, x, indices, blocks, accumulate):
 
 @compiled
 def _put_all(y, x, indices, accumulate):
-    O, R, I = y.shape
+    O, _, I = y.shape
     blocks = (I + BLOCK - 1) // BLOCK
     grain = max(1, GRAIN // max(1, min(I, BLOCK) * indices.size))
     parallel_for(_put, O * blocks, grain, (y, x, indices, blocks, accumulate))

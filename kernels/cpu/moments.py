@@ -5,7 +5,7 @@ The first level applies the function while it adds; what it leaves is folded by 
 
 from ..jit import compiled, kernel, parallel_for, scratch
 from ..template import define
-from .reduce import BLOCK, COLUMN_CHUNK, GRAIN, ROW_CHUNK, largest_levels, sum_levels
+from .reduce import BLOCK, COLUMN_CHUNK, GRAIN, ROW_CHUNK, largest_levels, sum_levels  # noqa: F401  (in SUM)
 from .vecmath import exp, log
 
 # name: what is added, of an element v and the centre m of its column

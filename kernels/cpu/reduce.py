@@ -1,10 +1,10 @@
 """Reductions of the middle dimension, by levels: each replaces a chunk of consecutive elements by one.
 
 Chunks are counted by shape alone, so the bits do not depend on threads, and an error grows with the number of levels.
-Where I = 1 a chunk lies in a row and is folded in LANES parallel sums; else it is a few rows, folded element by element.
+Where I = 1 a chunk lies in a row and is folded in LANES sums side by side; else it is a few rows.
 """
 
-from ..jit import compiled, kernel, parallel_for, scratch
+from ..jit import compiled, kernel, parallel_for, scratch  # noqa: F401  (in FOLD)
 from ..template import define
 
 ROW_CHUNK, COLUMN_CHUNK, LANES, BLOCK, GRAIN = 4096, 128, 128, 1024, 32768

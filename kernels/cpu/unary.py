@@ -3,7 +3,7 @@
 import numpy as np  # noqa: F401  (formulas)
 
 from ..formulas import UNARY
-from ..jit import compiled, kernel, parallel_for
+from ..jit import compiled, kernel, parallel_for  # noqa: F401  (in the templates)
 from ..template import define
 from .vecmath import erf, exp, expm1, log, log1p, sigmoid, tanh  # noqa: F401  (formulas)
 

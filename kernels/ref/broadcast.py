@@ -1,8 +1,8 @@
 """The operations of elementwise.py between operands of different shapes, written over at most four dimensions.
 
 An operand comes as it lies in memory, flattened, with a stride in elements for each dimension of the result: 0 where
-it is broadcast. `a[p*a0 + q*a1 + r*a2 + s*a3]` meets `b[p*b0 + q*b1 + r*b2 + s*b3]` in `y[p, q, r, s]`. Gradients come in the
-result's shape: the caller sums them over the broadcast dimensions (reduce.sum_forward).
+it is broadcast. `a[p*a0 + q*a1 + r*a2 + s*a3]` meets `b[p*b0 + q*b1 + r*b2 + s*b3]` in `y[p, q, r, s]`. Gradients come
+in the result's shape: the caller sums them over the broadcast dimensions (reduce.sum_forward).
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ from .documented import documented
 
 forward = documented("""
     y        (O, I) same [out]
-    indices  (O, I) or (0, 0) int64 [out]  position along R; size 0: not wanted
+    indices  (O, I) or (0,) int64 [out]  position along R; size 0: not wanted
     x        (O, R, I) same                 R >= 1 unless O * I = 0, else ValueError
     """)
 

@@ -1,0 +1,21 @@
+"""Operations on tensors, by torch's names, as functions; `attach` makes them the methods and operators of Tensor."""
+
+from ..tensor import Tensor
+from . import arithmetic, compare, einsum, extreme, gather, index, inplace, join, matmul, reduce, select, shape, unary
+
+_MODULES = (arithmetic, compare, extreme, gather, index, inplace, join, matmul, reduce, select, shape, unary)
+
+# functions by name, for the front door
+FUNCTIONS = {"einsum": einsum.einsum}
+for _module in _MODULES:
+    for _name in getattr(_module, "__all__", ()):
+        if _name.islower():
+            FUNCTIONS[_name] = getattr(_module, _name)
+
+
+def attach(cls: type[Tensor]) -> None:
+    for module in _MODULES:
+        module.attach(cls)
+
+
+attach(Tensor)

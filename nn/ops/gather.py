@@ -1,0 +1,352 @@
+"""Reading and writing at positions given by an index tensor: gather, scatter, index_select, index_add, one_hot ..."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..doors import call, contiguous, copy_into, empty
+from ..dtypes import int64
+from ..tape import Function
+from ..tensor import Tensor, as_tensor, wrap
+from .broadcasting import broadcast_shape
+from .operands import dimension, is_number
+from .shape import View
+
+__all__ = [
+    "gather",
+    "index_add",
+    "index_copy",
+    "index_select",
+    "masked_select",
+    "nonzero",
+    "one_hot",
+    "scatter",
+    "scatter_add",
+    "take_along_dim",
+]
+
+
+def positions(index: Any, what: str) -> Any:
+    """An index as a contiguous int64 array."""
+    array = as_tensor(index)._data
+    if array.dtype.kind not in "iu":
+        # an empty list is floating, but there is nothing to misread
+        if array.size:
+            raise TypeError(f"{what}: expected integers as an index, got {array.dtype}")
+    if array.dtype is not int64:
+        array = as_tensor(index).detach().to(int64)._data
+    return contiguous(array)
+
+
+def checked(kernel: str, *args: Any, what: str, size: int, indices: Any) -> None:
+    """Run a kernel that checks its indices; the error says which index was out of which range."""
+    try:
+        call(kernel, *args)
+    except IndexError as error:
+        tensor = wrap(indices, None, 0)
+        low, high = tensor.amin().item(), tensor.amax().item()
+        bad = low if low < -size else high
+        raise IndexError(f"{what}: expected an index in {-size} .. {size - 1}, got {bad}") from error
+
+
+def _sizes(shape: tuple[int, ...], dim: int) -> tuple[int, int, int]:
+    return math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
+
+
+class Select(Function):
+    """y = x[..., indices, ...]: rows of (O, R, I) by a list of positions."""
+
+    @staticmethod
+    def forward(ctx, x, sizes, shape, indices, what):
+        O, R, I = sizes
+        y = empty((O, indices.size, I), x.dtype, ctx.device)
+        flat = indices.reshape(-1)
+        checked("index.select_forward", y, x.reshape(O, R, I), flat, what=what, size=R, indices=flat)
+        ctx.sizes = sizes
+        ctx.save(flat)
+        return y.reshape(shape)
+
+    @staticmethod
+    def backward(ctx, dy):
+        O, R, I = ctx.sizes
+        (indices,) = ctx.saved
+        dx, accumulate = ctx.grad_into(0)
+        call("index.select_backward", dx.reshape(O, R, I), dy.reshape(O, indices.size, I), indices, accumulate)
+        return dx, None, None, None, None
+
+
+class Gather(Function):
+    """y[o, k, i] = x[o, indices[o, k, i], i]"""
+
+    @staticmethod
+    def forward(ctx, x, dim, indices):
+        O, R, I = _sizes(x.shape, dim)
+        K = indices.shape[dim]
+        y = empty(indices.shape, x.dtype, ctx.device)
+        args = y.reshape(O, K, I), x.reshape(O, R, I), indices.reshape(O, K, I)
+        checked("index.gather_forward", *args, what="gather", size=R, indices=indices)
+        ctx.sizes = O, R, K, I
+        ctx.save(indices)
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        O, R, K, I = ctx.sizes
+        dx, accumulate = ctx.grad_into(0)
+        indices = ctx.saved[0].reshape(O, K, I)
+        call("index.gather_backward", dx.reshape(O, R, I), dy.reshape(O, K, I), indices, accumulate)
+        return dx, None, None
+
+
+class Scatter(Function):
+    """A copy of x with the elements of `source` written to, or added at, the positions along `dim`."""
+
+    @staticmethod
+    def forward(ctx, x, dim, indices, source, accumulate):
+        O, R, I = _sizes(x.shape, dim)
+        K = indices.shape[dim]
+        y = empty(x.shape, x.dtype, ctx.device)
+        call("elementwise.copy_forward", y, x)
+        args = y.reshape(O, R, I), source.reshape(O, K, I), indices.reshape(O, K, I), accumulate
+        checked("index.scatter_forward", *args, what="scatter", size=R, indices=indices)
+        ctx.sizes, ctx.accumulate, ctx.shape = (O, R, K, I), accumulate, source.shape
+        ctx.save(indices)
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        O, R, K, I = ctx.sizes
+        indices = ctx.saved[0].reshape(O, K, I)
+        need_x, need_source = ctx.needs[0], ctx.needs[3]
+        dsource = dx = None
+        if need_source:
+            dsource = empty(ctx.shape, dy.dtype, ctx.device)
+            call("index.gather_forward", dsource.reshape(O, K, I), dy.reshape(O, R, I), indices)
+        if need_x and ctx.accumulate:
+            dx = dy
+        elif need_x:
+            dx, zeros = empty(dy.shape, dy.dtype, ctx.device), empty(ctx.shape, dy.dtype, ctx.device)
+            call("elementwise.copy_forward", dx, dy)
+            call("elementwise.fill_forward", zeros, 0.0)
+            call("index.scatter_forward", dx.reshape(O, R, I), zeros.reshape(O, K, I), indices, False)
+        return dx, None, None, dsource, None
+
+
+class Put(Function):
+    """A copy of x with the rows of `source` written to, or added at, positions along the middle of (O, R, I)."""
+
+    @staticmethod
+    def forward(ctx, x, sizes, indices, source, accumulate):
+        y = empty(x.shape, x.dtype, ctx.device)
+        call("elementwise.copy_forward", y, x)
+        put(y, sizes, indices, source, accumulate, "index_put")
+        ctx.sizes, ctx.accumulate, ctx.shape = sizes, accumulate, source.shape
+        ctx.save(indices)
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        O, R, I = ctx.sizes
+        (indices,) = ctx.saved
+        rows = O, indices.size, I
+        dsource = dx = None
+        if ctx.needs[3]:
+            dsource = empty(ctx.shape, dy.dtype, ctx.device)
+            call("index.select_forward", dsource.reshape(rows), dy.reshape(O, R, I), indices)
+        if ctx.needs[0] and ctx.accumulate:
+            dx = dy
+        elif ctx.needs[0]:
+            dx, zeros = empty(dy.shape, dy.dtype, ctx.device), empty(rows, dy.dtype, ctx.device)
+            call("elementwise.copy_forward", dx, dy)
+            call("elementwise.fill_forward", zeros, 0.0)
+            call("index.put_forward", dx.reshape(O, R, I), zeros, indices, False)
+        return dx, None, None, dsource, None
+
+
+def put(y: Any, sizes: tuple, indices: Any, source: Any, accumulate: bool, what: str) -> None:
+    """Rows of the contiguous source into the contiguous y."""
+    O, R, I = sizes
+    rows = source.reshape(O, indices.size, I)
+    checked("index.put_forward", y.reshape(O, R, I), rows, indices, accumulate, what=what, size=R, indices=indices)
+
+
+def index_select(x: Any, dim: int, index: Any) -> Tensor:
+    """The entries of a dimension at the positions of a vector"""
+    x, indices = as_tensor(x), positions(index, "index_select")
+    dim = dimension(dim, x.ndim, "index_select")
+    if indices.ndim > 1:
+        raise ValueError(f"index_select: expected a vector of positions, got shape {indices.shape}")
+    shape = (*x.shape[:dim], indices.size, *x.shape[dim + 1 :])
+    return Select.apply(x, _sizes(x.shape, dim), shape, indices, "index_select")
+
+
+def _narrowed(x: Tensor, dim: int, shape: tuple[int, ...], what: str) -> Tensor:
+    """x cut to an index's shape but for `dim`."""
+    if len(shape) != x.ndim or any(n > m for i, (n, m) in enumerate(zip(shape, x.shape, strict=True)) if i != dim):
+        raise ValueError(f"{what}: expected an index no larger than {x.shape} but for dimension {dim}, got {shape}")
+    if all(n == m for i, (n, m) in enumerate(zip(shape, x.shape, strict=True)) if i != dim):
+        return x
+    return View.apply(x, tuple(slice(None) if i == dim else slice(n) for i, n in enumerate(shape)))
+
+
+def gather(x: Any, dim: int, index: Any) -> Tensor:
+    """y[i][j] = x[index[i][j]][j] for dim 0, and so on; the index has as many dimensions as x"""
+    x, indices = as_tensor(x), positions(index, "gather")
+    if x.ndim == 0:
+        return gather(x.reshape(1), 0, index).reshape(indices.shape)
+    dim = dimension(dim, x.ndim, "gather")
+    return Gather.apply(_narrowed(x, dim, indices.shape, "gather"), dim, indices)
+
+
+def take_along_dim(x: Any, indices: Any, dim: int | None = None) -> Tensor:
+    """gather, with index and tensor broadcast against each other but for `dim`"""
+    x, index = as_tensor(x), positions(indices, "take_along_dim")
+    if dim is None:
+        return Gather.apply(x.reshape(-1), 0, index.reshape(-1))
+    dim = dimension(dim, x.ndim, "take_along_dim")
+    if index.ndim != x.ndim:
+        raise ValueError(f"take_along_dim: expected an index of {x.ndim} dimensions, got {index.ndim}")
+    shape = list(broadcast_shape(*((*s[:dim], 1, *s[dim + 1 :]) for s in (x.shape, index.shape))))
+    shape[dim] = index.shape[dim]
+    index = wrap(index, None, 0).expand(shape).contiguous()._data
+    shape[dim] = x.shape[dim]
+    return Gather.apply(x.expand(shape), dim, index)
+
+
+def _scattered(x: Any, dim: int, index: Any, source: Any, accumulate: bool, what: str) -> Tensor:
+    x, indices = as_tensor(x), positions(index, what)
+    dim = dimension(dim, x.ndim, what)
+    if is_number(source):
+        from ..creation import full
+
+        source = full(indices.shape, source, dtype=x._data.dtype, device=x.device)
+    source = as_tensor(source).to(x._data.dtype)
+    if len(indices.shape) != x.ndim or source.ndim != x.ndim:
+        raise ValueError(f"{what}: expected {x.ndim} dimensions, got index {indices.shape} and source {source.shape}")
+    cut = tuple(slice(n) for n in indices.shape)
+    if any(n > m for n, m in zip(indices.shape, source.shape, strict=True)):
+        raise ValueError(f"{what}: expected a source of at least the index's shape {indices.shape}, got {source.shape}")
+    if source.shape != indices.shape:
+        source = View.apply(source, cut)
+    whole = tuple(n if i == dim else indices.shape[i] for i, n in enumerate(x.shape))
+    if whole == x.shape:
+        return Scatter.apply(x, dim, indices, source, accumulate)
+    # the index covers a corner of x: that is done alone, and written back
+    corner = tuple(slice(n) for n in whole)
+    y = x.clone()
+    with_corner = Scatter.apply(View.apply(x, corner), dim, indices, source, accumulate)
+    return Overwrite.apply(y, corner, with_corner)
+
+
+class Overwrite(Function):
+    """A copy of x with x[index] = source, for a basic index."""
+
+    @staticmethod
+    def forward(ctx, x, index, source):
+        y = empty(x.shape, x.dtype, ctx.device)
+        call("elementwise.copy_forward", y, x)
+        copy_into(y[index], source)
+        ctx.index = index
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        dx = None
+        if ctx.needs[0]:
+            dx = empty(dy.shape, dy.dtype, ctx.device)
+            call("elementwise.copy_forward", dx, dy)
+            part = dx[ctx.index]
+            zeros = empty(part.shape, dy.dtype, ctx.device)
+            call("elementwise.fill_forward", zeros, 0.0)
+            copy_into(part, zeros)
+        return dx, None, dy[ctx.index]
+
+
+def scatter(x: Any, dim: int, index: Any, src: Any) -> Tensor:
+    """A copy of x with x[index[i][j]][j] = src[i][j] for dim 0, and so on; src may be a number"""
+    return _scattered(x, dim, index, src, False, "scatter")
+
+
+def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Tensor:
+    """A copy of x with x[index[i][j]][j] += src[i][j] for dim 0, and so on"""
+    return _scattered(x, dim, index, src, True, "scatter_add")
+
+
+def _rows(x: Any, dim: int, index: Any, source: Any, accumulate: bool, what: str) -> Tensor:
+    x, indices = as_tensor(x), positions(index, what)
+    dim = dimension(dim, x.ndim, what)
+    source = as_tensor(source).to(x._data.dtype)
+    shape = (*x.shape[:dim], indices.size, *x.shape[dim + 1 :])
+    if source.shape != shape:
+        raise ValueError(f"{what}: expected a source of shape {shape}, got {source.shape}")
+    return Put.apply(x, _sizes(x.shape, dim), indices.reshape(-1), source, accumulate)
+
+
+def index_add(x: Any, dim: int, index: Any, source: Any, alpha: float = 1) -> Tensor:
+    """A copy of x with alpha * source added to the entries of a dimension at the positions of a vector"""
+    return _rows(x, dim, index, source if alpha == 1 else as_tensor(source) * alpha, True, "index_add")
+
+
+def index_copy(x: Any, dim: int, index: Any, source: Any) -> Tensor:
+    """A copy of x with the entries of a dimension at the positions of a vector replaced"""
+    return _rows(x, dim, index, source, False, "index_copy")
+
+
+def true_positions(mask: Any, device: str) -> Any:
+    """The flat positions of the elements of a contiguous bool array that are true."""
+    count = empty((1,), int64, device)
+    flat = mask.reshape(-1)
+    call("reduce.count_forward", count, flat)
+    found = empty((wrap(count, None, 0).item(),), int64, device)
+    call("index.nonzero_forward", found, flat)
+    return found
+
+
+def nonzero(x: Any, as_tuple: bool = False) -> Any:
+    """Positions of the elements that are not 0: a row each, or with as_tuple a vector for each dimension"""
+    x = as_tensor(x).detach()
+    flat = wrap(true_positions(contiguous(x.bool()._data), x.device), None, 0)
+    columns: list = []
+    for n in reversed(x.shape):
+        columns.insert(0, flat % n if n else flat)
+        flat = flat // n if n else flat
+    if as_tuple:
+        return tuple(columns)
+    from .join import stack
+
+    return stack(columns, 1) if columns else flat.reshape(-1, 0)
+
+
+def masked_select(x: Any, mask: Any) -> Tensor:
+    """The elements where a mask, which broadcasts with x, is true"""
+    x, mask = as_tensor(x), as_tensor(mask)
+    shape = broadcast_shape(x.shape, mask.shape)
+    return x.expand(shape)[mask.expand(shape)]
+
+
+def one_hot(labels: Any, num_classes: int = -1) -> Tensor:
+    """int64 rows with a 1 at each label; num_classes -1: one more than the largest label"""
+    labels = as_tensor(labels)
+    indices = positions(labels, "one_hot")
+    if num_classes < 0:
+        if not indices.size:
+            raise ValueError("one_hot: expected num_classes for no labels")
+        num_classes = int(wrap(indices, None, 0).amax().item()) + 1
+    flat = indices.reshape(-1)
+    y = empty((flat.size, num_classes), int64, labels.device)
+    try:
+        call("index.one_hot_forward", y, flat)
+    except IndexError as error:
+        tensor = wrap(flat, None, 0)
+        low, high = tensor.amin().item(), tensor.amax().item()
+        got = low if low < 0 else high
+        raise IndexError(f"one_hot: expected labels in 0 .. {num_classes - 1}, got {got}") from error
+    return wrap(y.reshape(*indices.shape, num_classes), None, 0)
+
+
+def attach(cls: type[Tensor]) -> None:
+    for function in (gather, scatter, scatter_add, index_select, index_add, index_copy, take_along_dim, nonzero):
+        setattr(cls, function.__name__, function)
+    cls.masked_select = masked_select
+    cls.take = lambda self, index: take_along_dim(self, index).reshape(as_tensor(index).shape)
