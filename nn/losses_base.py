@@ -33,8 +33,8 @@ class FusedLoss(Function):
 
     @staticmethod
     def forward(ctx, kernel, slopes, shape, layout, scalars, reduction, *inputs):
-        first = inputs[0]
-        dtype, needs = first.dtype, ctx.needs
+        dtype, needs = inputs[0].dtype, ctx.needs
+        ctx.shapes = [a.shape for a in inputs[:slopes]]
         if layout is not None:
             inputs = [a if s is None else a.reshape(s) for a, s in zip(inputs, layout, strict=True)]
         if True in needs[6 + slopes :]:
@@ -52,17 +52,18 @@ class FusedLoss(Function):
     @staticmethod
     def backward(ctx, dloss):
         dloss = dloss.reshape(-1)
-        results = []
-        for saved, edge in zip(ctx.gradients, ctx.needs[6:], strict=False):
-            results.append(_scaled(ctx, saved, dloss) if edge else None)
+        results = [None] * len(ctx.needs)
+        for i, (saved, shape) in enumerate(zip(ctx.gradients, ctx.shapes, strict=True), 6):
+            if ctx.needs[i]:
+                results[i] = _scaled(ctx, saved, dloss).reshape(shape)
         if not ctx.retained:
-            # they hold the result now
+            # they hold the results now
             ctx.gradients = None
-        return (None,) * 6 + tuple(results) + (None,) * (len(ctx.needs) - 6 - len(results))
+        return tuple(results)
 
 
 def _scaled(ctx, saved, dloss):
-    """saved times dloss, in the argument's shape: in place unless backward may come again."""
+    """saved times dloss: in place unless backward may come again."""
     flat = saved.reshape(_three(saved.shape) if ctx.rows else (saved.size, 1, 1))
     if ctx.retained:
         dx = empty(flat.shape, saved.dtype, ctx.device)

@@ -25,10 +25,11 @@ def _row_target(row, target, weight, keep, smooth, top):
     every, dot = 0.0, 0.0
     for begin in range(0, row.size, BLOCK):
         some, part = row.dtype.type(0), row.dtype.type(0)
-        for j in range(begin, min(row.size, begin + BLOCK)):
-            q = weight[j] * (keep * target[j] + smooth)
+        a, b, w = row[begin : begin + BLOCK], target[begin : begin + BLOCK], weight[begin : begin + BLOCK]
+        for j in range(a.size):
+            q = w[j] * (keep * b[j] + smooth)
             some += q
-            part += q * (row[j] - top)
+            part += q * (a[j] - top)
         every += some
         dot += part
     return row.dtype.type(every), row.dtype.type(dot)

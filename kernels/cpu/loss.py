@@ -2,7 +2,8 @@
 
 An elementwise loss goes through its arrays in blocks small enough for the first cache. A block computes values and all
 gradients in one branch-free loop; those that nobody asked for land in a spare block that stays in cache. Its values
-are summed in float64, a sum a block; the sums are added in order at the end.
+are summed in float64, a sum a block; the sums are added in order at the end. Loops run from 0 over slices: an index that
+might be negative keeps LLVM from making vectors.
 """
 
 import numpy as np
@@ -84,19 +85,22 @@ def multiply(values, factors):
 
 @compiled
 def _scale(begin, end, dx, factor):
-    for i in range(begin, end):
+    dx = dx[begin:end]
+    for i in range(dx.size):
         dx[i] *= factor
 
 
 @compiled
 def _scaled(begin, end, dx, factor, saved):
-    for i in range(begin, end):
+    dx, saved = dx[begin:end], saved[begin:end]
+    for i in range(dx.size):
         dx[i] = factor * saved[i]
 
 
 @compiled
 def _products(begin, end, dx, dloss, saved):
-    for i in range(begin, end):
+    dx, dloss, saved = dx[begin:end], dloss[begin:end], saved[begin:end]
+    for i in range(dx.size):
         dx[i] = dloss[i] * saved[i]
 
 

@@ -21,10 +21,11 @@ def _bce(begin, end, values, dx, dtarget, x, target, weight, scale, sums, improp
     spare = scratch(SPARE, 3 * BLOCK, x)
     for k in range(begin, end):
         first, n = span(k, x.size)
+        a, b = x[first : first + n], target[first : first + n]
         value, g, h = part(values, first, n, spare, 0), part(dx, first, n, spare, 1), part(dtarget, first, n, spare, 2)
-        improper[k] = _improper(x[first : first + n]) + _improper(target[first : first + n])
+        improper[k] = _improper(a) + _improper(b)
         for i in range(n):
-            value[i], dg, dh = bce(x[first + i], target[first + i])
+            value[i], dg, dh = bce(a[i], b[i])
             g[i], h[i] = scale * dg, scale * dh
         if weight.size:
             factors = weight[first : first + n]
@@ -51,14 +52,16 @@ def _bce_with_logits(begin, end, values, dx, dtarget, x, target, weight, pos_wei
     spare = scratch(SPARE, 3 * BLOCK, x)
     for k in range(begin, end):
         first, n = span(k, x.size)
+        a, b = x[first : first + n], target[first : first + n]
         value, g, h = part(values, first, n, spare, 0), part(dx, first, n, spare, 1), part(dtarget, first, n, spare, 2)
         if pos_weight.size:
+            w = pos_weight[first : first + n]
             for i in range(n):
-                value[i], dg, dh = bce_with_logits(x[first + i], target[first + i], pos_weight[first + i])
+                value[i], dg, dh = bce_with_logits(a[i], b[i], w[i])
                 g[i], h[i] = scale * dg, scale * dh
         else:
             for i in range(n):
-                value[i], dg, dh = bce_with_logits(x[first + i], target[first + i], one)
+                value[i], dg, dh = bce_with_logits(a[i], b[i], one)
                 g[i], h[i] = scale * dg, scale * dh
         if weight.size:
             factors = weight[first : first + n]
@@ -82,14 +85,15 @@ def _kl_div(begin, end, values, dx, dtarget, x, target, log_target, scale, sums)
     spare = scratch(SPARE, 3 * BLOCK, x)
     for k in range(begin, end):
         first, n = span(k, x.size)
+        a, b = x[first : first + n], target[first : first + n]
         value, g, h = part(values, first, n, spare, 0), part(dx, first, n, spare, 1), part(dtarget, first, n, spare, 2)
         if log_target:
             for i in range(n):
-                value[i], dg, dh = kl_div_log(x[first + i], target[first + i])
+                value[i], dg, dh = kl_div_log(a[i], b[i])
                 g[i], h[i] = scale * dg, scale * dh
         else:
             for i in range(n):
-                value[i], dg, dh = kl_div(x[first + i], target[first + i])
+                value[i], dg, dh = kl_div(a[i], b[i])
                 g[i], h[i] = scale * dg, scale * dh
         sums[k] = total(value)
 
@@ -107,9 +111,10 @@ def _soft_margin(begin, end, values, dx, x, target, scale, sums):
     spare = scratch(SPARE, 2 * BLOCK, x)
     for k in range(begin, end):
         first, n = span(k, x.size)
+        a, b = x[first : first + n], target[first : first + n]
         value, g = part(values, first, n, spare, 0), part(dx, first, n, spare, 1)
         for i in range(n):
-            value[i], dg = soft_margin(x[first + i], target[first + i])
+            value[i], dg = soft_margin(a[i], b[i])
             g[i] = scale * dg
         sums[k] = total(value)
 

@@ -12,9 +12,10 @@ def _hinge_embedding(begin, end, values, dx, x, target, margin, scale, sums):
     spare = scratch(SPARE, 2 * BLOCK, x)
     for k in range(begin, end):
         first, n = span(k, x.size)
+        a, b = x[first : first + n], target[first : first + n]
         value, g = part(values, first, n, spare, 0), part(dx, first, n, spare, 1)
         for i in range(n):
-            value[i], dg = hinge_embedding(x[first + i], target[first + i], margin)
+            value[i], dg = hinge_embedding(a[i], b[i], margin)
             g[i] = scale * dg
         sums[k] = total(value)
 
@@ -33,10 +34,11 @@ def _margin_ranking(begin, end, values, dx1, dx2, dtarget, x1, x2, target, margi
     spare = scratch(SPARE, 4 * BLOCK, x1)
     for k in range(begin, end):
         first, n = span(k, x1.size)
+        a1, a2, b = x1[first : first + n], x2[first : first + n], target[first : first + n]
         value, g1, g2 = part(values, first, n, spare, 0), part(dx1, first, n, spare, 1), part(dx2, first, n, spare, 2)
         h = part(dtarget, first, n, spare, 3)
         for i in range(n):
-            value[i], d1, d2, dh = margin_ranking(x1[first + i], x2[first + i], target[first + i], margin)
+            value[i], d1, d2, dh = margin_ranking(a1[i], a2[i], b[i], margin)
             g1[i], g2[i], h[i] = scale * d1, scale * d2, scale * dh
         sums[k] = total(value)
 
@@ -55,10 +57,11 @@ def _triplet_margin(begin, end, values, dpos, dneg, dswap, pos, neg, swap, share
     spare = scratch(SPARE, 4 * BLOCK, pos)
     for k in range(begin, end):
         first, n = span(k, pos.size)
+        p, q, r = pos[first : first + n], neg[first : first + n], swap[first : first + n]
         value, g, h = part(values, first, n, spare, 0), part(dpos, first, n, spare, 1), part(dneg, first, n, spare, 2)
         s = part(dswap, first, n, spare, 3)
         for i in range(n):
-            value[i], dg, dh, ds = triplet_margin(pos[first + i], neg[first + i], swap[first + i], margin)
+            value[i], dg, dh, ds = triplet_margin(p[i], q[i], r[i], margin)
             g[i], h[i], s[i] = scale * dg, scale * dh, scale * ds
             if not shared:
                 h[i] += s[i]

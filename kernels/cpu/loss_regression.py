@@ -17,10 +17,11 @@ def _losses_of_error(code):
         spare = scratch(SPARE, 3 * BLOCK, x)
         for k in range(begin, end):
             first, n = span(k, x.size)
+            a, b = x[first : first + n], target[first : first + n]
             value, g = part(values, first, n, spare, 0), part(dx, first, n, spare, 1)
             h = part(dtarget, first, n, spare, 2)
             for i in range(n):
-                value[i], slope = of_error(code, x[first + i] - target[first + i], bend)
+                value[i], slope = of_error(code, a[i] - b[i], bend)
                 g[i], h[i] = scale * slope, -scale * slope
             sums[k] = total(value)
 
@@ -71,18 +72,19 @@ def _poisson_nll(begin, end, values, dx, dtarget, x, target, log_input, full, ep
     spare = scratch(SPARE, 3 * BLOCK, x)
     for k in range(begin, end):
         first, n = span(k, x.size)
+        a, b = x[first : first + n], target[first : first + n]
         value, g, h = part(values, first, n, spare, 0), part(dx, first, n, spare, 1), part(dtarget, first, n, spare, 2)
         if log_input:
             for i in range(n):
-                value[i], dg, dh = poisson_nll_log(x[first + i], target[first + i])
+                value[i], dg, dh = poisson_nll_log(a[i], b[i])
                 g[i], h[i] = scale * dg, scale * dh
         else:
             for i in range(n):
-                value[i], dg, dh = poisson_nll(x[first + i], target[first + i], eps)
+                value[i], dg, dh = poisson_nll(a[i], b[i], eps)
                 g[i], h[i] = scale * dg, scale * dh
         if full:
             for i in range(n):
-                more, dh = stirling(target[first + i])
+                more, dh = stirling(b[i])
                 value[i] += more
                 h[i] += scale * dh
         sums[k] = total(value)
@@ -102,10 +104,11 @@ def _gaussian_nll(begin, end, values, dx, dtarget, dvar, x, target, var, constan
     spare = scratch(SPARE, 4 * BLOCK, x)
     for k in range(begin, end):
         first, n = span(k, x.size)
+        a, b, c = x[first : first + n], target[first : first + n], var[first : first + n]
         value, g, h = part(values, first, n, spare, 0), part(dx, first, n, spare, 1), part(dtarget, first, n, spare, 2)
         v = part(dvar, first, n, spare, 3)
         for i in range(n):
-            nll, dg, dh, dv = gaussian_nll(x[first + i], target[first + i], var[first + i], eps)
+            nll, dg, dh, dv = gaussian_nll(a[i], b[i], c[i], eps)
             value[i] = nll + constant
             g[i], h[i], v[i] = scale * dg, scale * dh, scale * dv
         sums[k] = total(value)

@@ -42,9 +42,10 @@ def row_exp(e, x, top):
     total = 0.0
     for begin in range(0, x.size, BLOCK):
         s = x.dtype.type(0)
-        for j in range(begin, min(x.size, begin + BLOCK)):
-            value = exp(x[j] - top)
-            e[j] = value
+        source, out = x[begin : begin + BLOCK], e[begin : begin + BLOCK]
+        for j in range(source.size):
+            value = exp(source[j] - top)
+            out[j] = value
             s += value
         total += s
     return total
@@ -56,8 +57,9 @@ def row_sum_exp(x, top):
     total = 0.0
     for begin in range(0, x.size, BLOCK):
         s = x.dtype.type(0)
-        for j in range(begin, min(x.size, begin + BLOCK)):
-            s += exp(x[j] - top)
+        source = x[begin : begin + BLOCK]
+        for j in range(source.size):
+            s += exp(source[j] - top)
         total += s
     return total
 
@@ -81,9 +83,10 @@ def tile_exp(e, total, part, tile, top, n):
         for k in range(n):
             part[k] = 0
         for j in range(begin, min(tile.shape[0], begin + BLOCK)):
+            source, out = tile[j], e[j]
             for k in range(n):
-                value = exp(tile[j, k] - top[k])
-                e[j, k] = value
+                value = exp(source[k] - top[k])
+                out[k] = value
                 part[k] += value
         for k in range(n):
             total[k] += part[k]
@@ -98,17 +101,18 @@ def tile_width(c):
 @compiled
 def load_tile(tile, x, sample, n):
     """tile[:, k] = the classes of sample + k, where samples are counted over the first and the last axis of x."""
-    m = x.shape[2]
+    c, m = x.shape[1], x.shape[2]
     if m == 1:
-        for j in range(tile.shape[0]):
-            for k in range(n):
-                tile[j, k] = x[sample + k, j, 0]
+        rows = x.reshape(x.shape[0], c)[sample : sample + n]
+        for k in range(n):
+            for j in range(c):
+                tile[j, k] = rows[k, j]
         return
     k = 0
     while k < n:
         i, first = (sample + k) // m, (sample + k) % m
         some = min(n - k, m - first)
-        for j in range(tile.shape[0]):
+        for j in range(c):
             to, source = tile[j, k : k + some], x[i, j, first : first + some]
             for p in range(some):
                 to[p] = source[p]
@@ -118,17 +122,18 @@ def load_tile(tile, x, sample, n):
 @compiled
 def store_tile(x, tile, sample, n):
     """The way back."""
-    m = x.shape[2]
+    c, m = x.shape[1], x.shape[2]
     if m == 1:
+        rows = x.reshape(x.shape[0], c)[sample : sample + n]
         for k in range(n):
-            for j in range(tile.shape[0]):
-                x[sample + k, j, 0] = tile[j, k]
+            for j in range(c):
+                rows[k, j] = tile[j, k]
         return
     k = 0
     while k < n:
         i, first = (sample + k) // m, (sample + k) % m
         some = min(n - k, m - first)
-        for j in range(tile.shape[0]):
+        for j in range(c):
             source, to = tile[j, k : k + some], x[i, j, first : first + some]
             for p in range(some):
                 to[p] = source[p]
