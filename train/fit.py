@@ -105,7 +105,7 @@ def _epoch(run: Run, loss, source, held_out, metrics: list[Metric], l1: float, l
     for *inputs, target in _batches(source, _device(run.model)):
         run.optimizer.zero_grad()
         output = run.model(*inputs)
-        value = total = loss(output, target)
+        value = total = _one_number(loss(output, target))
         if weights:
             extra = penalty(weights, l1, l2)
             total = value + extra
@@ -140,7 +140,7 @@ def _evaluate(model, source, loss, metrics: list[Metric]) -> dict[str, float]:
     with _mode(model, False), no_grad():
         for *inputs, target in _batches(source, _device(model)):
             output = model(*inputs)
-            sums.add(output, target, None if loss is None else loss(output, target))
+            sums.add(output, target, None if loss is None else _one_number(loss(output, target)))
     return sums.results()
 
 
@@ -175,8 +175,6 @@ class _Sums:
     def add(self, output, target, value) -> None:
         n = _samples(target)
         if value is not None:
-            if value.shape not in ((), (1,)):
-                raise ValueError(f"loss: expected one number a batch, got shape {value.shape}; use reduction 'mean'")
             self.total += value.item() * (1 if self.summed else n)
         self.count += n
         if self.metrics:
@@ -223,6 +221,14 @@ def _host(value) -> np.ndarray:
 
 def _samples(target) -> int:
     return target.shape[0] if target.shape else 1
+
+
+def _one_number(value) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"loss: expected a Tensor, got {type(value).__name__}")
+    if value.numel() != 1:
+        raise ValueError(f"loss: expected one number a batch, got shape {value.shape}; use reduction 'mean'")
+    return value
 
 
 def _tell(hooks: list[Callback], what: str, run: Run) -> None:
