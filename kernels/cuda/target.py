@@ -18,6 +18,7 @@ from .array import Array
 try:
     import numba_cuda  # noqa: F401  Numba's own, older copy of numba.cuda lacks what we use
     from numba import cuda
+    from numba.cuda.core import config
 except ImportError as error:
     raise ImportError("CUDA needs numba-cuda: pip install 'hotloop[cuda13]' (or cuda12, for older drivers)") from error
 
@@ -72,7 +73,6 @@ def empty(shape, dtype):
 @contextmanager
 def _quiet():
     """No warnings that a small network makes small grids."""
-    config = importlib.import_module("numba.cuda.core.config" if not SIMULATOR else "numba.core.config")
     before = config.CUDA_LOW_OCCUPANCY_WARNINGS
     config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
     try:
@@ -212,10 +212,11 @@ else:
     )
 
     def _pointer(array):
-        return array.device_ctypes_pointer.value or 0
+        return array.__cuda_array_interface__["data"][0]
 
     def _numba_array(array):
-        return cuda.as_cuda_array(array, sync=False)
+        # owned by the memory, not by the Array, which would make a cycle
+        return cuda.from_cuda_array_interface(array.__cuda_array_interface__, owner=array.owner, sync=False)
 
     @intrinsic
     def rounded_product(typingctx, a, b):
