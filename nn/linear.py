@@ -25,27 +25,29 @@ class LinearFunction(Function):
         _check_weight(w, 2, layer)
         _check_input("input", x, w, 1, layer)
         _check_bias(b, w, layer)
-        features_out, features_in = w.shape
-        rows = math.prod(x.shape[:-1])
-        b = absent(x.dtype) if b is None else b
-        y = empty((rows, features_out), x.dtype, ctx.device)
+        shape, dtype, features = x.shape, x.dtype, w.shape[0]
+        nothing = absent(dtype)
+        if len(shape) != 2:
+            x = x.reshape(math.prod(shape[:-1]), shape[-1])
+        y = empty((x.shape[0], features), dtype, ctx.device)
         # some derivatives need what the activation was given; the others are functions of y
-        keep = activation in NEEDS_INPUT and any(ctx.needs)
-        z = empty(y.shape, x.dtype, ctx.device) if keep else absent(x.dtype)
-        flat_x = x.reshape(rows, features_in)
-        call("linear.linear_forward", y, z, flat_x, w, b, activation)
-        ctx.save(flat_x, w, y if activation else absent(x.dtype), z)
-        ctx.shape, ctx.activation = x.shape, activation
-        return y.reshape(*x.shape[:-1], features_out)
+        z = empty(y.shape, dtype, ctx.device) if activation in NEEDS_INPUT and any(ctx.needs) else nothing
+        call("linear.linear_forward", y, z, x, w, nothing if b is None else b, activation)
+        ctx.save(x, w, y if activation else nothing, z)
+        ctx.shape, ctx.activation = shape, activation
+        return y if len(shape) == 2 else y.reshape(*shape[:-1], features)
 
     @staticmethod
     def backward(ctx, dy):
         x, w, y, z = ctx.saved
         dx = empty(x.shape, x.dtype, ctx.device) if ctx.needs[0] else absent(x.dtype)
         dw, db, accumulate = gradients_into(ctx, 1, 2)
-        dy = dy.reshape(x.shape[0], w.shape[0])
+        if len(ctx.shape) != 2:
+            dy = dy.reshape(x.shape[0], w.shape[0])
         call("linear.linear_backward", dx, dw, db, dy, x, w, y, z, ctx.activation, accumulate)
-        return dx.reshape(ctx.shape) if ctx.needs[0] else None, dw, db, None, None
+        if len(ctx.shape) != 2 and ctx.needs[0]:
+            dx = dx.reshape(ctx.shape)
+        return dx, dw, db, None, None
 
 
 class BilinearFunction(Function):

@@ -1,4 +1,4 @@
-"""Module: registration, walking, modes, hooks, state; side by side with torch.nn.Module where it is installed."""
+"""Module: registration, walking, modes, hooks; side by side with torch.nn.Module where it is installed."""
 
 import copy
 import pickle
@@ -8,44 +8,7 @@ import hotloop
 import numpy as np
 import pytest
 from hotloop import nn
-
-
-class Net(nn.Module):
-    """Two layers, one of them shared under a second name, a parameter and two buffers."""
-
-    def __init__(self, lib=nn, tensor=lambda a: nn.Tensor(a)):
-        super().__init__()
-        self.first = lib.Linear(3, 4)
-        self.scale = lib.Parameter(tensor(np.ones(2, np.float32)))
-        self.register_buffer("mean", tensor(np.zeros(2, np.float32)))
-        self.register_buffer("cache", tensor(np.zeros(1, np.float32)), persistent=False)
-        self.rest = lib.Sequential(lib.Linear(4, 4), lib.Identity(), lib.Linear(4, 2, bias=False))
-        self.again = self.first
-        self.register_parameter("none", None)
-
-    def forward(self, x):
-        return self.rest(self.first(x))
-
-
-def torch_net():
-    """The same class over torch.nn."""
-    torch = pytest.importorskip("torch")
-    body = dict(Net.__dict__)
-    body.pop("__dict__", None), body.pop("__weakref__", None)
-    twin = type("Net", (torch.nn.Module,), {"forward": Net.forward})
-
-    def init(self):
-        torch.nn.Module.__init__(self)
-        self.first = torch.nn.Linear(3, 4)
-        self.scale = torch.nn.Parameter(torch.ones(2))
-        self.register_buffer("mean", torch.zeros(2))
-        self.register_buffer("cache", torch.zeros(1), persistent=False)
-        self.rest = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Identity(), torch.nn.Linear(4, 2, bias=False))
-        self.again = self.first
-        self.register_parameter("none", None)
-
-    twin.__init__ = init
-    return torch, twin()
+from nets import Net, torch_net
 
 
 def names(pairs):
@@ -66,20 +29,6 @@ def test_walks_like_torch():
     assert repr(ours) == repr(theirs)
     assert len(list(ours.modules())) == len(list(theirs.modules()))
     assert names(ours._parameters.items()) == names(theirs._parameters.items())
-
-
-def test_state_goes_both_ways_with_torch(rng):
-    torch, theirs = torch_net()
-    ours = Net()
-    x = rng.standard_normal((5, 3)).astype(np.float32)
-    assert ours.load_state_dict(theirs.state_dict()) == ([], [])
-    np.testing.assert_allclose(ours(x).numpy(), theirs(torch.from_numpy(x)).detach().numpy(), rtol=1e-5, atol=1e-6)
-    theirs.load_state_dict({name: torch.from_numpy(t.numpy().copy()) for name, t in Net().state_dict().items()})
-    ours.load_state_dict({name: t.numpy() for name, t in theirs.state_dict().items()})
-    np.testing.assert_allclose(ours(x).numpy(), theirs(torch.from_numpy(x)).detach().numpy(), rtol=1e-5, atol=1e-6)
-    half = {name: t.bfloat16() for name, t in theirs.state_dict().items()}
-    ours.load_state_dict(half)
-    assert np.array_equal(ours.first.weight.numpy(), half["first.weight"].float().numpy())
 
 
 def test_assignment_rules():
@@ -221,92 +170,6 @@ def test_copies_are_independent():
     shallow.extra = nn.Linear(1, 1)
     assert shallow.first is net.first
     assert "extra" not in names(net.named_children())
-
-
-class TestLoading:
-    def state(self, value=1.0):
-        return {name: np.full(t.shape, value, np.float32) for name, t in Net().state_dict().items()}
-
-    def test_into_the_same_storage(self):
-        net = Net()
-        weight, array = net.first.weight, net.first.weight.numpy()
-        result = net.load_state_dict(self.state(2.0))
-        assert str(result) == "<All keys matched successfully>"
-        assert net.first.weight is weight
-        assert (array == 2).all()
-        assert (net.mean.numpy() == 2).all()
-
-    def test_strictness(self):
-        net, state = Net(), self.state()
-        del state["scale"]
-        state["stranger"] = np.zeros(1)
-        with pytest.raises(RuntimeError, match=r'Unexpected key.*"stranger"(.|\n)*Missing key.*"scale"'):
-            net.load_state_dict(state)
-        result = net.load_state_dict(state, strict=False)
-        assert result.missing_keys == ["scale"]
-        assert result.unexpected_keys == ["stranger"]
-        assert (net.first.weight.numpy() == 1).all()
-        assert (net.scale.numpy() == 1).all()
-
-    @pytest.mark.parametrize("strict", [True, False])
-    @pytest.mark.parametrize(
-        "bad, message",
-        [
-            (np.ones((4, 4), np.float32), r'"rest.0.bias": expected shape \(4,\), got \(4, 4\)'),
-            (np.ones(4, np.complex64), '"rest.0.bias".*complex64'),
-            (np.array(["a"] * 4), '"rest.0.bias"'),
-            (object(), '"rest.0.bias"'),
-        ],
-        ids=["shape", "complex", "text", "object"],
-    )
-    def test_nothing_changes_when_something_is_wrong(self, bad, message, strict):
-        net = Net()
-        before = {name: t.numpy().copy() for name, t in net.state_dict().items()}
-        with pytest.raises(ValueError, match=message):
-            net.load_state_dict({**self.state(), "rest.0.bias": bad}, strict=strict)
-        for name, t in net.state_dict().items():
-            assert np.array_equal(t.numpy(), before[name]), name
-
-    def test_dtypes(self):
-        net = Net()
-        net.register_buffer("steps", nn.Tensor(np.array(3)))
-        net.load_state_dict({**{k: v.astype(np.float64) for k, v in self.state().items()}, "steps": np.array([5])})
-        assert net.first.weight.dtype == np.float32
-        assert net.steps.item() == 5
-        with pytest.raises(ValueError, match=r'"steps": expected int64, got float32'):
-            net.load_state_dict({**self.state(), "steps": np.float32(1)})
-        with pytest.raises(TypeError, match="dict-like"):
-            net.load_state_dict([1, 2])
-
-    def test_states_made_of_the_module_itself(self):
-        net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-        a, b = (layer.weight.numpy().copy() for layer in net)
-        state = net.state_dict()
-        net.load_state_dict(state)
-        assert np.array_equal(net[0].weight.numpy(), a)
-        state["0.weight"], state["1.weight"] = state["1.weight"], state["0.weight"]
-        net.load_state_dict(state)
-        assert np.array_equal(net[0].weight.numpy(), b)
-        assert np.array_equal(net[1].weight.numpy(), a)
-
-    def test_read_only_memory_is_refused(self):
-        net = Net()
-        frozen = np.zeros(2, np.float32)
-        frozen.flags.writeable = False
-        net.mean = nn.Tensor(frozen)
-        before = net.first.weight.numpy().copy()
-        with pytest.raises(ValueError, match=r'"mean".*read-only'):
-            net.load_state_dict(self.state())
-        assert np.array_equal(net.first.weight.numpy(), before)
-
-    def test_state_shares_memory(self):
-        net = Net()
-        state = net.state_dict()
-        net.load_state_dict(self.state(3.0))
-        assert (state["first.weight"].numpy() == 3).all()
-        assert not state["first.weight"].requires_grad
-        assert net.state_dict(keep_vars=True)["first.weight"] is net.first.weight
-        assert list(net.first.state_dict(prefix="a.")) == ["a.weight", "a.bias"]
 
 
 class TestHooks:
