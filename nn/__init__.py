@@ -6,6 +6,18 @@ from .engine import grad
 from .files import load, save
 from .lazy import UninitializedBuffer, UninitializedParameter
 from .linear import Bilinear, LazyLinear, Linear
+from .losses import GaussianNLLLoss, HuberLoss, L1Loss, MSELoss, PoissonNLLLoss, SmoothL1Loss
+from .losses_adaptive import AdaptiveLogSoftmaxWithLoss
+from .losses_binary import BCELoss, BCEWithLogitsLoss, KLDivLoss, MultiLabelSoftMarginLoss, SoftMarginLoss
+from .losses_classes import CrossEntropyLoss, LinearCrossEntropyLoss, NLLLoss
+from .losses_distance import (
+    CosineEmbeddingLoss,
+    CosineSimilarity,
+    PairwiseDistance,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
+from .losses_margin import HingeEmbeddingLoss, MarginRankingLoss, MultiLabelMarginLoss, MultiMarginLoss
 from .module import Module
 from .parameter import Parameter
 from .parameter_containers import ParameterDict, ParameterList
@@ -14,20 +26,44 @@ from .tape import Function
 from .tensor import Tensor
 
 __all__ = [
+    "AdaptiveLogSoftmaxWithLoss",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "Bilinear",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
+    "CrossEntropyLoss",
     "Flatten",
     "Function",
+    "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
     "Identity",
+    "KLDivLoss",
+    "L1Loss",
     "LazyLinear",
     "Linear",
+    "LinearCrossEntropyLoss",
+    "MSELoss",
+    "MarginRankingLoss",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
+    "NLLLoss",
+    "PairwiseDistance",
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "PoissonNLLLoss",
     "Sequential",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
     "Tensor",
+    "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
     "Unflatten",
     "UninitializedBuffer",
     "UninitializedParameter",
