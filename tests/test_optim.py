@@ -135,6 +135,17 @@ def test_backward_writes_where_step_reads(rng, rule):
     assert block.places[0].grad is model.weight.grad or np.shares_memory(block.places[0].grad, model.weight.grad)
 
 
+def test_a_step_between_forward_and_backward_is_an_error(rng, rule):
+    model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 1))
+    optimizer = rule(model.parameters())
+    x = rng.standard_normal((8, 4)).astype(np.float32)
+    model(x).sum().backward()
+    late = model(x).sum()
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="changed in place"):
+        late.backward()
+
+
 def test_a_step_allocates_nothing(rng, rule):
     params = parameters(rng, (300, 300), (300,), (7,))
     optimizer = rule(params)

@@ -162,7 +162,7 @@ def progress(stream: IO[str] | None = None) -> Callback:
 
 
 def numbers(logs: dict[str, float]) -> str:
-    """The numbers of an epoch in one line; parts of samples in per cent read better with four digits."""
+    """The numbers of an epoch in one line."""
     return "  ".join(
         f"{name} {value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{name} {value:.3g}" for name, value in logs.items()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -112,18 +113,19 @@ class DataLoader:
             yield from self._collated(order)
             return
         size = self._size()
-        buffers = None
+        sources = [_lines(array) for array in self.dataset.arrays]
+        buffers: list[np.ndarray] = []
         for begin in range(0, len(self) * size, size):
             count = min(size, len(self.dataset) - begin)
-            if buffers is None or not reuse:
+            if not buffers or not reuse:
                 buffers = [np.empty((count, *a.shape[1:]), a.dtype) for a in self.dataset.arrays]
-            batch = tuple(b[:count] for b in buffers)
-            for out, array in zip(batch, self.dataset.arrays, strict=True):
+                targets = [_lines(buffer) for buffer in buffers]
+            for target, source in zip(targets, sources, strict=True):
                 if order is None:
-                    out[...] = array[begin : begin + count]
+                    target[:count] = source[begin : begin + count]
                 else:
-                    _gather(out, array, order[begin : begin + count])
-            yield batch
+                    call("index.gather_rows_forward", target[:count], source, order[begin : begin + count])
+            yield tuple(buffer[:count] for buffer in buffers)
 
     def _collated(self, order) -> Iterator[Any]:
         size = self._size()
@@ -163,11 +165,10 @@ class DataLoader:
             self.generator.bit_generator.state = state["state"]
 
 
-def _gather(out: np.ndarray, array: np.ndarray, rows: np.ndarray) -> None:
-    """out = array[rows], in parallel, by words of the dtype's size: one compilation serves every dtype of that size."""
-    word = _WORDS[array.dtype.itemsize]
-    lines = (a.view(word).reshape(len(a), -1) if a.ndim > 1 else a.view(word).reshape(-1, 1) for a in (out, array))
-    call("index.gather_rows_forward", *lines, rows)
+def _lines(array: np.ndarray) -> np.ndarray:
+    """The array as (samples, words of the dtype's size): the gather is compiled once for each size of word."""
+    words = array.view(_WORDS[array.dtype.itemsize])
+    return words.reshape(len(words), math.prod(words.shape[1:]))
 
 
 def as_array(name: str, value: Any) -> np.ndarray:

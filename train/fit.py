@@ -208,7 +208,8 @@ def _batches(source: Any, device: str) -> Iterator[Sequence[Any]]:
     for batch in source.batches(reuse=True) if isinstance(source, DataLoader) else source:
         if not isinstance(batch, (tuple, list)):
             raise TypeError(f"data: expected batches that are tuples of arrays, got a {type(batch).__name__}")
-        yield [(a if isinstance(a, Tensor) else Tensor(np.asarray(a))).to(device) for a in batch]
+        tensors = [a if isinstance(a, Tensor) else Tensor(np.asarray(a)) for a in batch]
+        yield [t if t.device == device else t.to(device) for t in tensors]
 
 
 def _device(model) -> str:
