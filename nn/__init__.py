@@ -2,6 +2,7 @@
 
 from . import functional, init, ops, utils
 from .containers import ModuleDict, ModuleList, Sequential
+from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .engine import grad
 from .files import load, save
 from .lazy import UninitializedBuffer, UninitializedParameter
@@ -27,12 +28,18 @@ from .tensor import Tensor
 
 __all__ = [
     "AdaptiveLogSoftmaxWithLoss",
+    "AlphaDropout",
     "BCELoss",
     "BCEWithLogitsLoss",
     "Bilinear",
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "FeatureAlphaDropout",
     "Flatten",
     "Function",
     "GaussianNLLLoss",

@@ -1,5 +1,6 @@
 """The layers' operations as functions, by torch.nn.functional's names. They live beside their layers."""
 
+from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .linear import bilinear, linear
 from .losses import gaussian_nll_loss, huber_loss, l1_loss, mse_loss, poisson_nll_loss, smooth_l1_loss
 from .losses_binary import (
@@ -21,12 +22,18 @@ from .losses_margin import hinge_embedding_loss, margin_ranking_loss, multi_marg
 from .shape import flatten, unflatten
 
 __all__ = [
+    "alpha_dropout",
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
     "flatten",
     "gaussian_nll_loss",
     "hinge_embedding_loss",

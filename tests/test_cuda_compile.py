@@ -9,8 +9,20 @@ import types as python_types
 import numpy as np
 import pytest
 
-# float64 on purpose: long sums, Box and Muller's transform, SGD's step and hyper-parameters
-DOUBLE = {"reduce_values", "_count", "_samples", "_normal", "_step", "_fill", "_arange", "_copy", "_uniform_double"}
+# float64 on purpose: long sums, Box and Muller's transform, steps and hyper-parameters, numbers given as Python's
+DOUBLE = {
+    "reduce_values",
+    "_count",
+    "_samples",
+    "_normal",
+    "_step",
+    "_begin",
+    "_pass",
+    "_fill",
+    "_arange",
+    "_copy",
+    "_uniform_double",
+}
 
 
 @pytest.fixture
@@ -58,7 +70,7 @@ def compiled(monkeypatch):
     monkeypatch.setattr(target, "_numba_array", lambda array: array)
     monkeypatch.setattr(target, "empty", fake)
     monkeypatch.setattr("hotloop.kernels.cuda.status._words", python_types.SimpleNamespace(array=fake(1, np.int32)))
-    for module in ("elementwise",):
+    for module in ("elementwise", "adam"):
         monkeypatch.setattr(f"hotloop.kernels.cuda.{module}.empty", fake)
     return found
 
