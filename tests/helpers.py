@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hotloop.kernels import spec
+from hotloop.kernels import cuda, spec
 
 ROOT = Path(__file__).resolve().parent.parent
 BACKENDS = ("ref", "cpu", "cuda")
@@ -64,24 +64,16 @@ class Backend:
 
 
 def _call_on_device(kernel, args):
-    from numba import cuda
-
     moved = [cuda.to_device(a) if isinstance(a, np.ndarray) else a for a in args]
     assert kernel(*moved) is None
     for host, device in zip(args, moved, strict=True):
         if isinstance(host, np.ndarray) and host.size and host.flags.writeable:
-            host[...] = device.copy_to_host()
+            host[...] = cuda.to_host(device)
 
 
 def require(backend_name):
     """Skip, in words, what this machine cannot run."""
-    if backend_name != "cuda":
-        return
-    try:
-        from numba import cuda
-    except ImportError:
-        pytest.skip("CUDA: numba-cuda is not installed")
-    if not cuda.is_available():
+    if backend_name == "cuda" and not cuda.is_available():
         pytest.skip("CUDA: no device here; NUMBA_ENABLE_CUDASIM=1 runs the simulator")
 
 
