@@ -22,6 +22,7 @@ class Block:
     __slots__ = (
         "begins",
         "counters",
+        "current",
         "device",
         "dtype",
         "parameters",
@@ -51,12 +52,13 @@ class Block:
         self.watch: Sequence[tuple] = ()
         # the version counters of the parameters that a step changes
         self.versions: Sequence[list[int]] = ()
-        # arguments of the kernel calls of a step; None: to be made
-        self.runs: list[tuple] | None = None
+        # arguments of the kernel calls of a step, and whether they are still those that the options ask for
+        self.runs: list[tuple] = []
+        self.current = False
 
     def stale(self) -> bool:
         """Whether a parameter has moved, or a gradient has come or gone, since the runs were made."""
-        if self.runs is None:
+        if not self.current:
             return True
         for p, data, grad, has in self.watch:
             if p._has_grad is not has or p._data is not data or p._grad_buffer is not grad:
@@ -119,9 +121,9 @@ class Block:
         arrays = [self.state(name) if name else None for name in states]
         keys = [alike(counts) for counts in self.counts()]
         with_gradient = [i for i, p in enumerate(self.parameters) if p._has_grad]
-        self.runs = []
-        for first, last in self._stretches(with_gradient, keys):
-            self.runs.append(self._arguments(first, last, arrays, hyper, flags))
+        stretches = self._stretches(with_gradient, keys)
+        self.runs = [self._arguments(first, last, arrays, hyper, flags) for first, last in stretches]
+        self.current = True
 
     def _stretches(self, indices: list[int], keys: list) -> list[tuple[int, int]]:
         out: list[tuple[int, int]] = []

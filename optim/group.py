@@ -41,7 +41,7 @@ class ParamGroup(dict):
             changed = True
         if changed:
             for block in self.blocks:
-                block.runs = None
+                block.current = False
 
     def _admitted(self, key: str, value: Any) -> Any:
         if key not in self.rule.hyper:

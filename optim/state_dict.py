@@ -47,7 +47,7 @@ def load(optimizer, saved: Mapping[str, Any]) -> None:
             "loaded state dict has a different number of parameter groups: "
             f"expected {len(optimizer.param_groups)}, got {len(groups)}"
         )
-    position = {}
+    position: dict[Any, int] = {}
     for own, other in zip(optimizer.param_groups, groups, strict=True):
         if len(own["params"]) != len(other["params"]):
             raise ValueError(
@@ -81,7 +81,7 @@ def load_state(optimizer, state: Mapping[int, Mapping[str, Any]], options: list[
             group[key] = tuple(value) if isinstance(group.get(key), tuple) else value
     for block, i, arrays in copies:
         _put(optimizer, block, i, arrays)
-        block.runs = None
+        block.current = False
 
 
 def _entries(group) -> Iterator[tuple]:

@@ -105,6 +105,7 @@ def test_predict(rng):
     close(train.predict(model, x, batch_size=7), whole)
     assert train.predict(model, x[:0]).shape == (0, 3)
     close(train.predict(model, nn.Tensor(x)), whole)
+    assert same(train.predict(nn.Flatten(), x, batch_size=7), x)
 
 
 @pytest.mark.parametrize("l1, l2", [(0.01, 0.0), (0.0, 0.02), (0.01, 0.02)])

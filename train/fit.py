@@ -147,19 +147,12 @@ def _evaluate(model, source, loss, metrics: list[Metric]) -> dict[str, float]:
 def predict(model, inputs: Any, *, batch_size: int | None = 256) -> np.ndarray:
     """The model's outputs for an array of inputs, or a tuple of arrays, as one NumPy array; in evaluation mode."""
     dataset = as_dataset(inputs)
-    loader = DataLoader(dataset, batch_size)
-    out = None
-    done = 0
     with _mode(model, False), no_grad():
         # an empty set is one empty batch: the model knows the shape
-        batches = _batches(loader, _device(model)) if len(dataset) else [tuple(map(Tensor, dataset.arrays))]
-        for batch in batches:
-            result = _host(model(*batch))
-            if out is None:
-                out = np.empty((len(dataset), *result.shape[1:]), result.dtype)
-            out[done : done + len(result)] = result
-            done += len(result)
-    return out
+        batches = _batches(DataLoader(dataset, batch_size) if len(dataset) else [dataset.tensors], _device(model))
+        # copies: an output may be a view of the batch, whose memory the next one uses
+        outputs = [np.array(_host(model(*batch))) for batch in batches]
+    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
 
 class _Sums:

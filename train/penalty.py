@@ -29,10 +29,11 @@ def weights_of(model) -> list:
     return [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
 
 
-def penalty(weights: list, l1: float = 0.0, l2: float = 0.0) -> Tensor | None:
-    """l1 * sum |w| + l2 * sum w**2 over all weights: a Tensor to add to the loss, None without weights."""
-    total = None
-    for w in weights:
-        part = _Penalty.apply(w, float(l1), float(l2))
-        total = part if total is None else total + part
+def penalty(weights: list, l1: float = 0.0, l2: float = 0.0) -> Tensor:
+    """l1 * sum |w| + l2 * sum w**2 over all weights: a Tensor to add to the loss."""
+    if not weights:
+        raise ValueError("penalty: expected at least one weight, got none")
+    total, *parts = [_Penalty.apply(w, float(l1), float(l2)) for w in weights]
+    for part in parts:
+        total = total + part
     return total
