@@ -48,7 +48,9 @@ def _factor(name, what, factor, input):
         factor = factor.to(input._data.dtype)
     wide, _ = one_shape(f"{name}: {what}", factor, input)
     if wide._data.shape != input._data.shape:
-        raise ValueError(f"{name}: {what}: expected a shape that broadcasts to {input._data.shape}, got {factor._data.shape}")
+        raise ValueError(
+            f"{name}: {what}: expected a shape that broadcasts to {input._data.shape}, got {factor._data.shape}"
+        )
     return wide
 
 
@@ -85,9 +87,7 @@ def kl_div(input, target, size_average=None, reduce=None, reduction: str = "mean
         )
     tensors = one_shape("kl_div", *one_dtype(input, target))
     batchmean = reduction == "batchmean"
-    loss = elementwise(
-        "loss_binary.kl_div_forward", 2, "sum" if batchmean else reduction, tensors, (bool(log_target),)
-    )
+    loss = elementwise("loss_binary.kl_div_forward", 2, "sum" if batchmean else reduction, tensors, (bool(log_target),))
     shape = as_tensor(input)._data.shape
     return loss / shape[0] if batchmean and shape else loss
 
@@ -126,9 +126,7 @@ class BCEWithLogitsLoss(Loss):
     0.6931
     """
 
-    def __init__(
-        self, weight=None, size_average=None, reduce=None, reduction: str = "mean", pos_weight=None
-    ) -> None:
+    def __init__(self, weight=None, size_average=None, reduce=None, reduction: str = "mean", pos_weight=None) -> None:
         super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", buffer(weight))
         self.register_buffer("pos_weight", buffer(pos_weight))

@@ -30,9 +30,7 @@ def hinge_embedding_loss(input, target, margin: float = 1.0, size_average=None, 
     """input where target is 1, max(0, margin - input) where it is -1."""
     reduction = legacy_reduction(size_average, reduce, reduction)
     input, target = one_shape("hinge_embedding_loss", *one_dtype(input, target))
-    return elementwise(
-        "loss_margin.hinge_embedding_forward", 1, reduction, (input, target.detach()), (float(margin),)
-    )
+    return elementwise("loss_margin.hinge_embedding_forward", 1, reduction, (input, target.detach()), (float(margin),))
 
 
 def margin_ranking_loss(
@@ -61,7 +59,9 @@ def multi_margin_loss(
         raise ValueError(f"multi_margin_loss: input: expected shape (N, C) or (C,) with C > 0, got {given}")
     n = given[0] if len(given) == 2 else 1
     if target._data.size != n or len(target._data.shape) > 1:
-        raise ValueError(f"multi_margin_loss: target: expected {n} labels for an input of shape {given}, got {target._data.shape}")
+        raise ValueError(
+            f"multi_margin_loss: target: expected {n} labels for an input of shape {given}, got {target._data.shape}"
+        )
     weight = class_weight("multi_margin_loss", weight, given[-1], input._data.dtype)
     return rows(
         "loss_multiclass.multi_margin_forward",
@@ -69,7 +69,7 @@ def multi_margin_loss(
         reduction,
         (input, target, weight),
         ((n, given[-1]), (n,), None),
-        target._data.shape if len(given) == 2 else (),
+        target._data.shape,
         (int(p), float(margin)),
     )
 
@@ -82,7 +82,9 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     if len(given) not in (1, 2) or given[-1] == 0:
         raise ValueError(f"multilabel_margin_loss: input: expected shape (N, C) or (C,) with C > 0, got {given}")
     if target._data.shape != given:
-        raise ValueError(f"multilabel_margin_loss: target: expected the input's shape {given}, got {target._data.shape}")
+        raise ValueError(
+            f"multilabel_margin_loss: target: expected the input's shape {given}, got {target._data.shape}"
+        )
     flat = (1, *given)[-2:]
     kernel = "loss_multiclass.multilabel_margin_forward"
     return rows(kernel, 1, reduction, (input, target), (flat, flat), given[:-1])

@@ -212,7 +212,11 @@ def test_rows_and_positions_agree(backend, dtype, rng):
 
 
 def test_empty_batch(backend, dtype):
-    for case, target in ((PLAIN, np.zeros((0, 1), np.int64)), (NLL, np.zeros((0, 1), np.int64)), (SOFT, np.zeros((0, 3, 1), dtype))):
+    for case, target in (
+        (PLAIN, np.zeros((0, 1), np.int64)),
+        (NLL, np.zeros((0, 1), np.int64)),
+        (SOFT, np.zeros((0, 3, 1), dtype)),
+    ):
         for reduction, want in (("mean", [np.nan]), ("sum", [0]), ("none", [])):
             loss, _ = evaluate(backend, case, [np.zeros((0, 3, 1), dtype), target, absent(dtype)], reduction)
             np.testing.assert_array_equal(loss, np.array(want, dtype))
@@ -224,7 +228,9 @@ def test_bad_arguments(backend, dtype):
         lambda: backend("cross_entropy.cross_entropy_forward", poison(2, dtype), none, x, target, none, -1, 0.0, 1),
         lambda: backend("cross_entropy.cross_entropy_forward", poison(1, dtype), none, x, target, none, -1, 1.5, 1),
         lambda: backend("cross_entropy.cross_entropy_forward", poison(1, dtype), none, x, target, none, -1, np.nan, 1),
-        lambda: backend("cross_entropy_soft.cross_entropy_soft_forward", poison(1, dtype), none, none, x, x, none, -0.1, 1),
+        lambda: backend(
+            "cross_entropy_soft.cross_entropy_soft_forward", poison(1, dtype), none, none, x, x, none, -0.1, 1
+        ),
         lambda: backend("nll.nll_forward", poison(1, dtype), none, x, target, none, -1, 0),
     ]:
         with pytest.raises(ValueError):

@@ -1,5 +1,6 @@
 """The backward that all losses share: the saved gradient times the upstream one."""
 
+import hotloop
 import numpy as np
 import pytest
 from helpers import absent, agree, poison
@@ -30,3 +31,37 @@ def test_bad_arguments(backend, dtype):
     dx, dloss = np.ones((4, 3, 2), dtype), np.ones(7, dtype)
     with pytest.raises(ValueError):
         backend("loss.loss_backward", dx, dloss, dx.copy())
+
+
+def test_any_number_of_threads_gives_the_same_bits(rng):
+    """Blocks and their sums are counted by shape: 1, 2 and 5 threads agree to the last bit."""
+    from hotloop.kernels.cpu.cross_entropy import cross_entropy_forward
+    from hotloop.kernels.cpu.loss_regression import mse_forward
+
+    x, target = rng.standard_normal((3001, 10)).astype(np.float32), rng.integers(0, 10, (3001, 1))
+    wide = rng.standard_normal((40, 3000)).astype(np.float32)
+    results = []
+    before = hotloop.get_num_threads()
+    try:
+        for threads in (1, 2, 5):
+            hotloop.set_num_threads(threads)
+            outputs = [np.empty(1, np.float32) for _ in range(3)] + [np.empty_like(x), np.empty_like(wide)]
+            none = absent(np.float32)
+            mse_forward(outputs[0], none, none, x, x[::-1].copy(), 1)
+            cross_entropy_forward(outputs[1], outputs[3][:, :, None], x[:, :, None], target, none, -100, 0.1, 1)
+            cross_entropy_forward(outputs[2], outputs[4][:, :, None], wide[:, :, None], target[:40], none, -100, 0.0, 1)
+            results.append(b"".join(a.tobytes() for a in outputs))
+    finally:
+        hotloop.set_num_threads(before)
+    assert len(set(results)) == 1
+
+
+def test_no_gradient_is_no_work_for_the_loss(backend, dtype, rng):
+    """The value is the same to the last bit whether gradients are asked for or not."""
+    x, target = rng.standard_normal((50, 130, 1)).astype(dtype), rng.integers(0, 130, (50, 1))
+    losses = []
+    for dx in (np.empty_like(x), absent(dtype)):
+        loss = poison(50, dtype)
+        backend("cross_entropy.cross_entropy_forward", loss, dx, x, target, absent(dtype), -100, 0.0, 0)
+        losses.append(loss)
+    np.testing.assert_array_equal(*losses)

@@ -24,6 +24,7 @@ from .softmax_parts import (
 )
 from .vecmath import log
 
+
 @compiled
 def _rows(begin, end, values, dx, x, target, weight, ignored, label_part, smooth, weight_sum, scale):
     c = x.shape[1]
