@@ -124,7 +124,10 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            if group.pending or any(block.stale() for block in group.blocks):
+            stale = bool(group.pending)
+            for block in group.blocks:
+                stale = stale or block.stale()
+            if stale:
                 self._refresh(group)
             for block in group.blocks:
                 self._update(group, block)

@@ -217,7 +217,7 @@ def _samples(target) -> int:
     return target.shape[0] if target.shape else 1
 
 
-def _one_number(value) -> Tensor:
+def _one_number(value: Any) -> Any:
     if not isinstance(value, Tensor):
         raise TypeError(f"loss: expected a Tensor, got {type(value).__name__}")
     if value.numel() != 1:
