@@ -2,6 +2,7 @@
 
 import threading
 
+import numba
 import numpy as np
 import pytest
 from helpers import agree, poison, python
@@ -27,7 +28,12 @@ def test_known_answers(counter, key, words):
     from hotloop.kernels.ref import random as ref
 
     assert tuple(int(w) for w in ref.philox(counter, key)) == words
-    assert cpu.philox(*(np.uint64(c) for c in counter + key)) == words
+
+    @numba.njit
+    def draw(c0, c1, c2, c3, k0, k1):
+        return cpu.philox(c0, c1, c2, c3, k0, k1)
+
+    assert draw(*(np.uint64(c) for c in counter + key)) == words
 
 
 def test_words_do_not_repeat(rng):
