@@ -26,6 +26,7 @@ __all__ = [
     "empty",
     "from_host",
     "host_array",
+    "overlap",
     "to_host",
 ]
 
@@ -109,6 +110,23 @@ def _cuda(device: str):
 
 
 # ---- arrays of any strides
+
+
+def overlap(a, b) -> bool:
+    """Whether two arrays may look at the same memory: whether the ranges do in which their elements lie."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return type(a) is type(b) and np.may_share_memory(a, b)
+    if a.owner is not b.owner:
+        return False
+    (low, high), (bottom, top) = _range(a), _range(b)
+    return low < top and bottom < high
+
+
+def _range(array) -> tuple[int, int]:
+    """The addresses in which a device array lies."""
+    spans = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)] if array.size else []
+    low = array.pointer + sum(s for s in spans if s < 0)
+    return low, low + sum(map(abs, spans)) + (array.itemsize if array.size else 0)
 
 
 def contiguous(array):

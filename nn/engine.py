@@ -172,7 +172,7 @@ def _run(seeds: list, retain: bool, found: dict | None = None, between: set | No
             if found is None:
                 _accumulate(leaf, total)
             else:
-                found[leaf, 0] = total
+                found[_place(leaf)] = total
     finally:
         mode.enabled = enabled
         for _, node in heap:

@@ -21,7 +21,7 @@ ALIGNMENT = 64
 _PLANS = 4096  # shapes remembered before they are forgotten together
 
 
-class _Block(np.ndarray):
+class Block(np.ndarray):
     """Bytes that the pool owns. `start`: the first aligned one; `home`: its size class; `lease`: its present user."""
 
     __slots__ = ("home", "lease", "start")
@@ -40,7 +40,7 @@ class _Home:
 
     def __init__(self, pool: Pool, nbytes: int) -> None:
         self.pool, self.nbytes = pool, nbytes
-        self.free: list[_Block] = []
+        self.free: list[Block] = []
         self.used = 0
 
 
@@ -103,13 +103,13 @@ class Pool:
         self._plans[shape, dtype] = plan = (home, shape, dtype)
         return plan
 
-    def _grow(self, home: _Home) -> _Block:
+    def _grow(self, home: _Home) -> Block:
         self._clock += 1
         try:
-            block = np.ndarray.__new__(_Block, (home.nbytes + ALIGNMENT,), np.uint8)
+            block = np.ndarray.__new__(Block, (home.nbytes + ALIGNMENT,), np.uint8)
         except MemoryError:
             self.clear()
-            block = np.ndarray.__new__(_Block, (home.nbytes + ALIGNMENT,), np.uint8)
+            block = np.ndarray.__new__(Block, (home.nbytes + ALIGNMENT,), np.uint8)
         block.home = home
         block.start = -block.__array_interface__["data"][0] % ALIGNMENT
         return block

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from .doors import absent, contiguous, empty, same_device
+from .doors import absent, adopt, contiguous, empty, same_device
 from .mode import enable_grad, is_grad_enabled, mode, no_grad, set_grad_enabled
-from .tensor import Tensor, shares, wrap
+from .tensor import Tensor, version_of, wrap
 
 __all__ = ["Context", "Function", "enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
 _ndarray = np.ndarray
+_PLAIN = frozenset({bool, float, int, str, tuple, type(None)})
 _count = itertools.count(1)
 
 
@@ -34,7 +35,7 @@ class Context:
 
     # of the tape's own. edges: for each argument None, the leaf or the node that made it; indices: which output of that
     # node it was; order: later nodes have lower numbers; outputs: (shape, dtype) of each; grads: those of the outputs,
-    # while backward runs
+    # while backward runs; versions: (counter, value) of each saved tensor
     __slots__ = (
         "__dict__",
         "__weakref__",
@@ -47,11 +48,11 @@ class Context:
         "order",
         "outputs",
         "saved",
+        "versions",
     )
 
     # rare: kept in the instance's dictionary when there is one
     hooks: dict | None = None
-    versions: list | None = None
     direct = True  # whether grad_into may hand out the gradients of leaves
     retained = False  # in backward: whether it may come again, and so whether what forward left must stay as it is
     _handed: list | None = None
@@ -148,6 +149,8 @@ class Function:
                     first = value
                 if not strided and not value.flags.c_contiguous:
                     value = contiguous(value)
+            elif first is None and type(value) not in _PLAIN and hasattr(value, "__cuda_array_interface__"):
+                value = first = adopt(value)
             arrays.append(value)
             needs.append(need)
             edges.append(edge)
@@ -163,41 +166,28 @@ class Function:
         if recording:
             node = ctx
             ctx.order = -next(_count)
-            ctx.grads = None
-            if ctx.saved:
-                ctx.versions = _versions_of(ctx.saved, tensors)
+            ctx.grads = ctx.versions = None
         if type(y) is not tuple:
             output = wrap(y, node, 0, tensors)
             if recording:
                 ctx.outputs = ((y.shape, y.dtype),)
                 if ctx.saved:
-                    _add_versions(ctx, (output,))
+                    tensors.append(output)
+                    ctx.versions = _versions(ctx.saved, tensors)
             return output
         outputs = tuple([wrap(a, node, i, tensors) for i, a in enumerate(y)])
         if recording:
             ctx.outputs = tuple([(a.shape, a.dtype) for a in y])
             if ctx.saved:
-                _add_versions(ctx, outputs)
+                ctx.versions = _versions(ctx.saved, [*tensors, *outputs])
         return outputs
 
 
-def _versions_of(saved: tuple, tensors) -> list | None:
-    """The version counters of those tensors whose memory is among the saved arrays, with their present values."""
-    found = None
-    for tensor in tensors:
-        data = tensor._data
-        for array in saved:
-            if array is data or (type(array) is _ndarray and array.base is not None and shares(array, data)):
-                version = tensor._version
-                if found is None:
-                    found = [(version, version[0])]
-                else:
-                    found.append((version, version[0]))
-                break
-    return found
-
-
-def _add_versions(ctx: Context, outputs: tuple) -> None:
-    found = _versions_of(ctx.saved, outputs)
-    if found:
-        ctx.versions = found if ctx.versions is None else ctx.versions + found
+def _versions(saved: tuple, tensors: list) -> list | None:
+    """The version counters of the tensors whose memory was saved, with their present values."""
+    found = []
+    for array in saved:
+        version = version_of(array, tensors)
+        if version is not None:
+            found.append((version, version[0]))
+    return found or None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from .convert import Conversions
-from .doors import adopt, call, contiguous, copy_into, empty, from_host, host_array, same_device, to_host
+from .doors import adopt, call, contiguous, copy_into, empty, from_host, host_array, overlap, same_device, to_host
 from .handle import RemovableHandle
 from .mode import mode
+from .pool import Block
 
-__all__ = ["Tensor", "as_array", "as_tensor", "shares", "wrap"]
+__all__ = ["Tensor", "as_array", "as_tensor", "version_of", "wrap"]
 
 _ndarray = np.ndarray
 _new = object.__new__
@@ -309,21 +310,27 @@ def wrap(array, node, index: int, sources=()) -> Tensor:
     out._index = index
     out._grad_buffer = None
     out._has_grad = False
-    for source in sources:
-        data = source._data
-        if array is data or (type(array) is _ndarray and array.base is not None and shares(array, data)):
-            out._version = source._version
-            return out
-    out._version = [0]
+    out._version = version_of(array, sources) or [0]
     return out
 
 
-def shares(array: np.ndarray, data: Any) -> bool:
-    """Whether `array`, which has a base, and `data` look at the same memory."""
-    if type(data) is not _ndarray:
-        return False
-    base = array.base
-    return base is data or (base is data.base and np.may_share_memory(array, data))
+def version_of(array: Any, tensors: Sequence[Tensor]) -> list[int] | None:
+    """The version counter of the tensor whose memory `array` looks at; None where it is memory of its own."""
+    for tensor in tensors:
+        if tensor._data is array:
+            return tensor._version
+    if type(array) is _ndarray:
+        # the common cases first: memory of its own, then a view of the whole array, then slices of one buffer
+        base = array.base
+        if base is not None and type(base) is not Block:
+            for tensor in tensors:
+                if base is tensor._data or overlap(array, tensor._data):
+                    return tensor._version
+    elif array is not None:
+        for tensor in tensors:
+            if overlap(array, tensor._data):
+                return tensor._version
+    return None
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
