@@ -39,12 +39,16 @@ __all__ = [
 class _Plain(Module):
     """An activation without arguments."""
 
+    _function = staticmethod(functions.sigmoid)
+
     def forward(self, input) -> Tensor:
         return self._function(input)
 
 
 class _InPlace(Module):
     """An activation whose one argument is `inplace` (see functional)."""
+
+    _function = staticmethod(functions.relu)
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -69,8 +73,6 @@ class ReLU(_InPlace):
     >>> nn.ReLU()(np.array([-1.0, 0.0, 2.0], np.float32)).numpy()
     array([0., 0., 2.], dtype=float32)
     """
-
-    _function = staticmethod(functions.relu)
 
 
 class Hardsigmoid(_InPlace):
