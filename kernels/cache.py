@@ -23,7 +23,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLoca
 PACKAGE = "hotloop.kernels"
 
 
-def _installed_version():
+def installed_version():
     try:
         return version("hotloop")
     except PackageNotFoundError:
@@ -37,7 +37,7 @@ def folder():
         return None
     # bounds checking, the debugger and optimisation level change the code but not Numba's key
     flags = f"b{int(bool(config.BOUNDSCHECK))}d{int(bool(config.DEBUGINFO_DEFAULT))}o{re.sub('[^0-9a-z]', '', str(config.OPT))}"
-    name = f"{_installed_version()}-numba{numba.__version__}-llvmlite{llvmlite.__version__}-{flags}"
+    name = f"{installed_version()}-numba{numba.__version__}-llvmlite{llvmlite.__version__}-{flags}"
     homes = [os.environ.get("HOTLOOP_CACHE"), config.CACHE_DIR, _user_cache(), tempfile.gettempdir()]
     for home in filter(None, homes):
         path = Path(home) / "hotloop" / name

@@ -107,11 +107,12 @@ class Kernel:
         formed = tuple(map(_bring_to_form, self.spec.arguments, args))
         signature = tuple(numba.typeof(a) for a in formed)
         if signature not in self.entry.overloads:
-            self._compile(signature)
+            self.compile(signature)
         # Numba calls what it gets with the arguments as they came
         return lambda *unformed: self.entry(*formed)
 
-    def _compile(self, signature):
+    def compile(self, signature):
+        """Compile for one tuple of Numba types, or load what an earlier process compiled."""
         threads.start()
         cached(self.entry)
         began = time.perf_counter()
@@ -134,6 +135,7 @@ class Kernel:
                 }
                 if len(found) > 1:
                     raise errors.TypingError(f"{self.full_name}: mixed dtypes {sorted(map(str, found))}")
+            cached(self.entry)
             return self._inner(types_)
 
         typed.__signature__ = inspect.signature(self.public)
