@@ -1,4 +1,4 @@
-"""Losses of regression: MSELoss, L1Loss, SmoothL1Loss, HuberLoss, PoissonNLLLoss, GaussianNLLLoss, and their functions."""
+"""Losses of regression: MSELoss, L1Loss, SmoothL1Loss, HuberLoss, PoissonNLLLoss, GaussianNLLLoss; their functions."""
 
 from __future__ import annotations
 

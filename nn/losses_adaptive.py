@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,8 +29,8 @@ class AdaptiveOutput(NamedTuple):
 class AdaptiveLogSoftmaxWithLoss(Module):
     """Softmax over n_classes in clusters: the head holds the first cutoffs[0] classes and one entry a cluster.
 
-    Classes are to be ordered by frequency. Cluster i is a projection to in_features / div_value**(i + 1) and a layer from
-    there; it is evaluated for those samples alone whose label is in it.
+    Classes are to be ordered by frequency. Cluster i is a projection to in_features / div_value**(i + 1) and a layer
+    from there; it is evaluated for those samples alone whose label is in it.
 
     Input (N, in_features) or (in_features,), target (N,) or a number; gives `output` of the target's shape and `loss`.
     Source: Grave et al. 2017, "Efficient softmax approximation for GPUs"; as torch.nn.AdaptiveLogSoftmaxWithLoss.
@@ -54,7 +55,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     ) -> None:
         super().__init__()
         cutoffs = list(cutoffs)
-        ordered = all(a < b for a, b in zip(cutoffs, cutoffs[1:], strict=False))
+        ordered = all(a < b for a, b in itertools.pairwise(cutoffs))
         whole = all(int(c) == c for c in cutoffs)
         if not cutoffs or not ordered or not whole or cutoffs[0] <= 0 or cutoffs[-1] > n_classes - 1:
             raise ValueError(f"cutoffs: expected whole numbers 1 .. {n_classes - 1} in increasing order, got {cutoffs}")

@@ -91,7 +91,7 @@ def cosine_similarity(x1, x2, dim: int = 1, eps: float = 1e-8):
 
 
 def pairwise_distance(x1, x2, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False):
-    """The p-norm of x1 - x2 + eps along the last dimension; the other dimensions broadcast. p may be 0, negative, inf."""
+    """The p-norm of x1 - x2 + eps along the last dimension; the others broadcast. p may be 0, negative or inf."""
     x1, x2 = one_shape("pairwise_distance", *one_dtype(x1, x2))
     if not x1._data.shape:
         raise ValueError("pairwise_distance: expected vectors, got numbers")
@@ -108,7 +108,8 @@ def cosine_embedding_loss(
     given, labels = input1._data.shape, target._data.shape
     if len(given) != len(labels) + 1 or len(labels) > 1 or (labels and labels[0] not in (given[0], 1)):
         raise ValueError(
-            f"cosine_embedding_loss: expected inputs (N, D) and target (N,), or (D,) and a number, got {given} and {labels}"
+            f"cosine_embedding_loss: expected inputs (N, D) and target (N,), or (D,) and a number, got {given} "
+            f"and {labels}"
         )
     if labels != given[:-1]:
         target = target.expand(given[:-1])

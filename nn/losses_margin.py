@@ -75,7 +75,7 @@ def multi_margin_loss(
 
 
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction: str = "mean"):
-    """max(0, 1 - input[label] + input[c]) over labels and other classes c, divided by C; -1 ends the labels of a row."""
+    """max(0, 1 - input[label] + input[c]) over labels and other classes c, divided by C; -1 ends the labels."""
     reduction = legacy_reduction(size_average, reduce, reduction)
     (input,), target = one_dtype(input), as_labels("multilabel_margin_loss", target)
     given = input._data.shape

@@ -76,7 +76,7 @@ def test_at_the_corner_the_slope_counts(backend, dtype):
     np.testing.assert_array_equal(loss, [0, 0, np.nan])
     np.testing.assert_array_equal(dx[:2], [-1, 0])
     equal = np.ones(3, dtype)
-    loss, (d1, d2, dtarget) = evaluate(backend, CASES[2], [equal, equal, target], "none")
+    loss, (d1, d2, _) = evaluate(backend, CASES[2], [equal, equal, target], "none")
     np.testing.assert_array_equal(loss, [0, 0, 0])
     np.testing.assert_array_equal(d1, [1, 1, 1])
     np.testing.assert_array_equal(d2, [-1, -1, -1])

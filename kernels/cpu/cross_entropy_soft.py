@@ -1,4 +1,4 @@
-"""Cross-entropy with distributions on the CPU: rows and tiles as in cross_entropy.py, with the targets beside the logits."""
+"""Cross-entropy with distributions on the CPU: rows and tiles as in cross_entropy.py, targets beside logits."""
 
 from ..jit import compiled, kernel, parallel_for, scratch
 from .loss import MEAN, NONE, SPARE, SUMS, check_loss, end_loss

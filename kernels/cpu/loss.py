@@ -2,8 +2,8 @@
 
 An elementwise loss goes through its arrays in blocks small enough for the first cache. A block computes values and all
 gradients in one branch-free loop; those that nobody asked for land in a spare block that stays in cache. Its values
-are summed in float64, a sum a block; the sums are added in order at the end. Loops run from 0 over slices: an index that
-might be negative keeps LLVM from making vectors.
+are summed in float64, a sum a block; the sums are added in order at the end. Loops run from 0 over slices: an index
+that might be negative keeps LLVM from making vectors.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Margin losses of rows of scores on the CPU: a row at a time, rows spread over threads, their losses added in order."""
+"""Margin losses of rows of scores on the CPU: a row at a time, spread over threads, their losses added in order."""
 
 from ..jit import compiled, kernel, parallel_for, scratch
 from .loss import MEAN, NONE, SPARE, SUMS, check_loss, end_loss, formulas

@@ -1,7 +1,7 @@
 """Pieces of the softmax losses: a row of many classes, and a tile of few classes by many samples.
 
-Both subtract the largest logit first. Sums of exponentials are made in blocks and added up in float64 (rows) or block by
-block (tiles), so that fifty thousand classes cost no digits.
+Both subtract the largest logit first. Sums of exponentials are made in blocks and added up in float64 (rows) or block
+by block (tiles), so that fifty thousand classes cost no digits.
 """
 
 from ..jit import compiled

@@ -1,7 +1,8 @@
 """Cross-entropy of a softmax with one label for each sample.
 
-This loss, and that of distributions (cross_entropy_soft.py), has the form sum over c of q[c] * (lse - x[c]), lse = log(sum(exp(x))): q is what is left of the
-target after smoothing and class weights. Its gradient is softmax(x) * sum(q) - q.
+This loss, and that of distributions (cross_entropy_soft.py), has the form sum over c of q[c] * (lse - x[c]) with
+lse = log(sum(exp(x))): q is what is left of the target after smoothing and class weights. Its gradient is
+softmax(x) * sum(q) - q.
 """
 
 import numpy as np
@@ -20,7 +21,7 @@ def cross_entropy_forward(loss, dx, x, target, weight, ignore_index, label_smoot
     x                (N, C, M)                 logits
     target           (N, M) int64              0 .. C-1, or ignore_index
     weight           (C,) or (0,)              factor of each class
-    ignore_index     int                       samples with this target have loss 0 and gradient 0, whatever their logits
+    ignore_index     int                       samples of this target have loss 0 and gradient 0, whatever their logits
     label_smoothing  float                     s, 0 .. 1
     reduction        int                       0 none, 1 mean, 2 sum
 

@@ -17,7 +17,7 @@ def loss_backward(dx, dloss, saved):
 
     dx     (N, C, M)          [inout]  gradient of an input; holds the saved gradient when saved is absent
     dloss  (L,)                        upstream gradient; L = N*M for reduction none, else 1
-    saved  (N, C, M) or (0,)           gradient that the forward left; size 0: it is in dx, and stays there if dloss is 1
+    saved  (N, C, M) or (0,)           gradient that the forward left; size 0: it is in dx, and stays so if dloss is 1
 
     Elementwise losses use (N, 1, 1), losses of rows (N, C, 1), losses with trailing dimensions (N, C, M).
     Raises ValueError for shapes that do not fit.

@@ -28,7 +28,8 @@ def bce_forward(loss, dx, dtarget, x, target, weight, reduction):
     weight     (...) or (0,)         factor of each element
     reduction  int                   0 none, 1 mean, 2 sum
 
-    Raises ValueError for shapes that do not fit, and for x or target outside 0 .. 1 (a NaN is). Source: as torch.nn.BCELoss.
+    Raises ValueError for shapes that do not fit, and for x or target outside 0 .. 1 (a NaN is).
+    Source: as torch.nn.BCELoss.
     """
     if not ((x >= 0) & (x <= 1) & (target >= 0) & (target <= 1)).all():
         raise ValueError("bce_forward: x and target: expected values between 0 and 1")

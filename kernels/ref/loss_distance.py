@@ -6,7 +6,9 @@ from .loss import reduced, save
 
 
 def cosine_embedding_forward(loss, dx1, dx2, x1, x2, target, margin, reduction):
-    """s = x1.x2 / sqrt((x1.x1 + 1e-12) * (x2.x2 + 1e-12));  loss = 1 - s for target 1, max(0, s - margin) for -1, else 0
+    """s = x1.x2 / sqrt((x1.x1 + 1e-12) * (x2.x2 + 1e-12))
+
+    loss = 1 - s for target 1, max(0, s - margin) for target -1, else 0
 
     loss       (L,)            [out]  one value a row for reduction 0, else one value
     dx1        (N, D) or (0,)  [out]  gradient for an upstream gradient of one; hand to loss_backward

@@ -76,7 +76,8 @@ def huber_forward(loss, dx, dtarget, x, target, delta, reduction):
     delta      float                 where the parabola meets the line, > 0
     reduction  int                   0 none, 1 mean, 2 sum
 
-    Raises ValueError for shapes that do not fit and a delta that is not positive. Source: Huber 1964; as torch.nn.HuberLoss.
+    Raises ValueError for shapes that do not fit and a delta that is not positive.
+    Source: Huber 1964; as torch.nn.HuberLoss.
     """
     if not delta > 0:
         raise ValueError("huber_forward: delta: expected more than 0")
