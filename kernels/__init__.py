@@ -1,12 +1,33 @@
 """Arrays in, arrays out. `backend(array)` is the package of kernels that runs where the array lives."""
 
 import importlib
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 __all__ = ["backend", "device_of"]
+
+
+def submodules(package: str) -> Callable[[str], ModuleType]:
+    """The `__getattr__` of a package whose submodules are attributes, loaded when they are first named."""
+
+    def load(name: str) -> ModuleType:
+        path = f"{package}.{name}"
+        # underscored names are what Python asks modules for by itself
+        if not name.startswith("_"):
+            try:
+                return importlib.import_module(path)
+            except ModuleNotFoundError as error:
+                if error.name != path:
+                    raise
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return load
+
+
+__getattr__ = submodules(__name__)
 
 
 def device_of(array: Any) -> str:

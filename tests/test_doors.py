@@ -363,3 +363,12 @@ def test_copies_of_any_strides(dims, rng):
 
 def test_absent():
     assert absent(F32).shape == (0,) and absent(F32) is absent(F32) and absent(np.dtype(np.float64)).dtype == np.float64
+
+
+def test_submodules_of_kernels_are_attributes():
+    code = (
+        "import hotloop, pytest\nfrom hotloop.kernels import cpu, ref\n"
+        "assert callable(cpu.linear.linear_forward) and callable(hotloop.kernels.ref.linear.linear_forward)\n"
+        "assert not hasattr(cpu, 'nothing') and not hasattr(hotloop.kernels, 'nothing')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
