@@ -3,7 +3,8 @@
 import hotloop
 import numpy as np
 import pytest
-from helpers import absent, agree, poison
+from helpers import Backend, absent, agree, poison
+from losses import Case, check_backend
 
 SHAPES = [(0, 3, 1), (1, 1, 1), (1000, 1, 1), (1, 1, 70001), (61, 10, 1), (5, 3000, 1), (3, 7, 17), (2, 3, 0)]
 
@@ -65,3 +66,19 @@ def test_no_gradient_is_no_work_for_the_loss(backend, dtype, rng):
         backend("cross_entropy.cross_entropy_forward", loss, dx, x, target, absent(dtype), -100, 0.0, 0)
         losses.append(loss)
     np.testing.assert_array_equal(*losses)
+
+
+@pytest.mark.parametrize("fault", [1e-5, -1e-5], ids=str)
+@pytest.mark.parametrize("which", ["loss", "gradient"])
+def test_the_tolerances_catch_a_broken_kernel(rng, which, fault):
+    """A loss or a gradient that is off by a hundred-thousandth does not pass as float32."""
+
+    class Broken(Backend):
+        def __call__(self, path, *args):
+            super().__call__(path, *args)
+            args[("loss", "gradient").index(which)][...] *= 1 + fault
+
+    case = Case("loss_regression.mse_forward", lambda rng, shape: [rng.standard_normal(shape) for _ in range(2)])
+    check_backend(Backend("cpu"), case, rng, (17, 61), np.dtype(np.float32))
+    with pytest.raises(AssertionError, match="over the tolerance"):
+        check_backend(Broken("cpu"), case, rng, (17, 61), np.dtype(np.float32))
