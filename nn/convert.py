@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversions"]
 
-Text, Flag, Real, Whole = str, bool, float, int
+# in the class some of these names are methods
+Text: TypeAlias = str
+Flag: TypeAlias = bool
+Real: TypeAlias = float
+Whole: TypeAlias = int
 # what an instance's dictionary holds besides a user's attributes
 _INTERNAL = ("_hooks", "_loose", "_place", "_retained")
 
@@ -28,6 +32,8 @@ class Conversions:
     _data: Any
     _node: Any
     _requires_grad: Flag
+    _has_grad: Flag
+    _grad_buffer: Any
     __dict__: dict[Text, Any]
 
     # ---- to another dtype or device; the gradient comes back the same way
@@ -182,9 +188,8 @@ class Conversions:
         out: Any = rebuild(type(self), array, self._requires_grad, "cpu", {})
         memo[id(self)] = out
         out.__dict__.update(copy.deepcopy(self._attributes(), memo))
-        gradient = self.grad  # type: ignore[attr-defined]
-        if gradient is not None:
-            copy_into(out._gradient(), gradient)
+        if self._has_grad:
+            copy_into(out._gradient(), self._grad_buffer)
             out._has_grad = True
         return out
 
@@ -198,7 +203,7 @@ def rebuild(cls: type, array: np.ndarray, requires_grad: bool, device: str, attr
     """A tensor of class `cls` as it was pickled."""
     from .tensor import Tensor
 
-    out = cls.__new__(cls)
+    out: Any = object.__new__(cls)
     Tensor.__init__(out, from_host(array, device), requires_grad)
     out.__dict__.update(attributes)
     return out

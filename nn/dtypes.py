@@ -52,6 +52,7 @@ def result_type(*operands: Any) -> np.dtype:
     Arrays without dimensions, then Python numbers, count only if of a higher kind (bool < integer < float).
     """
     ranks: list[np.dtype | None] = [None, None, None]
+    dtype: np.dtype
     for operand in operands:
         # Python's own first: np.float64 is a float
         if isinstance(operand, bool):
@@ -64,7 +65,7 @@ def result_type(*operands: Any) -> np.dtype:
             rank, dtype = (0 if len(operand.shape) else 1), operand.dtype
         present = ranks[rank]
         ranks[rank] = dtype if present is None else promote_types(present, dtype)
-    result = ranks[0]
+    result: np.dtype | None = ranks[0]
     for lower in ranks[1:]:
         if lower is not None and (result is None or _KIND[lower.kind] > _KIND[result.kind]):
             result = lower

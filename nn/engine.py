@@ -97,7 +97,7 @@ def _seed(tensor: Tensor, grad: Any) -> Any:
     return _cast(array, data.dtype)
 
 
-def _run(seeds: list, retain: bool, found: dict | None = None, between: set | None = None) -> None:
+def _run(seeds: list, retain: bool, found: dict | None = None, between: Any = ()) -> None:
     """Run the nodes behind the seeds. With `found`, collect gradients there by place and leave the leaves alone."""
     heap: list[tuple[int, Context]] = []
     # gradients of leaves that are handed on when they are complete: those with hooks, or that `found` asks for
@@ -162,7 +162,8 @@ def _run(seeds: list, retain: bool, found: dict | None = None, between: set | No
                         result = _fitted(node, i, result, data.shape, data.dtype)
                     _to_leaf(edge, result, late, found)
             result = results = data = None
-            node._handed = None
+            if node._handed is not None:
+                node._handed = None
             if not retain:
                 node.edges = node.saved = node.versions = None
             edge = edges = None

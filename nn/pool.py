@@ -26,11 +26,17 @@ class Block(np.ndarray):
 
     __slots__ = ("home", "lease", "start")
 
+    home: _Home
+    lease: _Lease | None
+    start: int
+
 
 class _Lease(weakref.ref):
     """The weak reference to an array that uses a block."""
 
     __slots__ = ("block",)
+
+    block: Block
 
 
 class _Home:

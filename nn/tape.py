@@ -33,9 +33,6 @@ class Context:
     Forward may set any other attribute for backward to find.
     """
 
-    # of the tape's own. edges: for each argument None, the leaf or the node that made it; indices: which output of that
-    # node it was; order: later nodes have lower numbers; outputs: (shape, dtype) of each; grads: those of the outputs,
-    # while backward runs; versions: (counter, value) of each saved tensor
     __slots__ = (
         "__dict__",
         "__weakref__",
@@ -50,6 +47,22 @@ class Context:
         "saved",
         "versions",
     )
+
+    # in a slot: what every node has
+    function: type[Function]
+    device: str
+    needs: list[bool]
+    saved: Any
+    # for each argument None, the leaf, or the node that made it and as which of its outputs; None once let go
+    edges: Any
+    indices: list[int]
+    # later nodes have lower numbers
+    order: int
+    # (shape, dtype) of each, and while backward runs the gradients of each
+    outputs: tuple
+    grads: Any
+    # (counter, value) of the tensors whose memory was saved
+    versions: Any
 
     # rare: kept in the instance's dictionary when there is one
     hooks: dict | None = None

@@ -7,7 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from .attached import Attached
 from .convert import Conversions
+from .described import Described
 from .doors import adopt, call, contiguous, copy_into, empty, from_host, host_array, overlap, same_device, to_host
 from .handle import RemovableHandle
 from .mode import mode
@@ -19,7 +21,7 @@ _ndarray = np.ndarray
 _new = object.__new__
 
 
-class Tensor(Conversions):
+class Tensor(Described, Conversions, Attached):
     """An n-dimensional array that remembers how it was made, so that gradients can flow back through it.
 
     `Tensor(array, requires_grad=False)` wraps a NumPy or CUDA array without copying; lists become float32.
@@ -70,7 +72,7 @@ class Tensor(Conversions):
         if requires_grad:
             self.requires_grad = True
 
-    # ---- what it is
+    # ---- the array
 
     @property
     def data(self) -> Any:
@@ -92,59 +94,6 @@ class Tensor(Conversions):
             self._grad_buffer, self._has_grad, self._loose = None, False, None
         self._data = array
         self._version = [0]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._data.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self._data.dtype
-
-    @property
-    def device(self) -> str:
-        """Where the array lives: "cpu" or "cuda"."""
-        return "cpu" if type(self._data) is _ndarray else same_device(self._data)
-
-    @property
-    def ndim(self) -> int:
-        return len(self._data.shape)
-
-    def dim(self) -> int:
-        return len(self._data.shape)
-
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or its entry at `dim`."""
-        return self._data.shape if dim is None else self._data.shape[dim]
-
-    def numel(self) -> int:
-        return self._data.size
-
-    def element_size(self) -> int:
-        return self._data.dtype.itemsize
-
-    @property
-    def itemsize(self) -> int:
-        return self._data.dtype.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        return self._data.size * self._data.dtype.itemsize
-
-    def stride(self, dim: int | None = None) -> Any:
-        """Elements (not bytes) from one entry to the next along each dimension, or along `dim`."""
-        strides = tuple(s // self._data.dtype.itemsize for s in self._data.strides)
-        return strides if dim is None else strides[dim]
-
-    def is_contiguous(self) -> bool:
-        return bool(self._data.flags.c_contiguous)
-
-    def is_floating_point(self) -> bool:
-        return self._data.dtype.kind == "f"
-
-    def data_ptr(self) -> int:
-        """The address of the first element, on the CPU."""
-        return self.numpy().__array_interface__["data"][0]
 
     # ---- gradients
 
