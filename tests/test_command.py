@@ -19,9 +19,9 @@ def test_doctor_reports_the_target_it_is_told():
 
 
 def test_warmup_compiles_what_calls_need(tmp_path):
-    env = {"HOTLOOP_CACHE": tmp_path}
-    assert "2 compiled, 0 from the cache" in python("-m", "hotloop", "warmup", "sgd", "activation.relu_forward", env=env)
-    assert "0 compiled, 2 from the cache" in python("-m", "hotloop", "warmup", "sgd", "activation.relu_forward", env=env)
+    env, names = {"HOTLOOP_CACHE": tmp_path}, ("sgd", "activation.relu_forward")
+    assert "2 compiled, 0 from the cache" in python("-m", "hotloop", "warmup", *names, env=env)
+    assert "0 compiled, 2 from the cache" in python("-m", "hotloop", "warmup", *names, env=env)
     program = (
         "import numpy as np\n"
         "from hotloop.kernels import jit\n"

@@ -1,0 +1,93 @@
+"""Kernels on pointers, run with every operand flush against a protected page: a program for test_guard_pages.py.
+
+One element too far, read or written, ends the process. Each case is named before it runs.
+"""
+
+import ctypes
+import itertools
+import mmap
+
+import numpy as np
+from helpers import Backend, arguments_of, close
+from hotloop.kernels.scalar import GELU, RELU
+
+PAGE = mmap.PAGESIZE
+_libc = ctypes.CDLL(None, use_errno=True)
+_kept = []
+
+
+def guarded(values, end):
+    """A copy of `values` whose last element (or first, if not end) lies next to a page that may not be touched."""
+    values = np.ascontiguousarray(values)
+    room = max(1, -(-values.nbytes // PAGE)) * PAGE
+    memory = mmap.mmap(-1, room + 2 * PAGE)
+    _kept.append(memory)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for page in (start, start + PAGE + room):
+        if _libc.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(PAGE), 0):
+            raise OSError(ctypes.get_errno(), "mprotect")
+    offset = PAGE + (room - values.nbytes if end else 0)
+    array = np.frombuffer(memory, values.dtype, values.size, offset).reshape(values.shape)
+    array[...] = values
+    return array
+
+
+def run(path, *args):
+    """The kernel on guarded copies at either end, and the results compared with ref's."""
+    documented = arguments_of(path)
+    want = [a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in args]
+    want = [w.copy() if isinstance(w, np.ndarray) else w for w in want]
+    Backend("ref")(path, *want)
+    shapes = [a.shape if isinstance(a, np.ndarray) else a for a in args]
+    for end in (True, False):
+        print(path, shapes, "end" if end else "start", flush=True)
+        given = [guarded(a, end) if isinstance(a, np.ndarray) else a for a in args]
+        Backend("cpu").kernel(path)(*given)
+        for argument, got, right in zip(documented, given, want, strict=True):
+            if argument.written and argument.role != "work":
+                close(got, right, name=argument.name)
+    _kept.clear()
+
+
+def products(dtype):
+    rng = np.random.default_rng(0)
+    sizes = [
+        (1, 1, 1),
+        (3, 5, 7),
+        (14, 32, 16),
+        (15, 33, 17),
+        (29, 65, 257),
+        (1, 700, 9),
+        (61, 7, 300),
+        (130, 150, 140),
+    ]
+    for (m, n, k), transpose_a, transpose_b in itertools.product(sizes, (False, True), (False, True)):
+        a = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
+        b = rng.standard_normal((n, k) if transpose_b else (k, n)).astype(dtype)
+        y = rng.standard_normal((m, n)).astype(dtype)
+        run("gemm.matmul_forward", y, a, b, transpose_a, transpose_b, k % 2 == 1)
+        if m < 100:
+            run("gemm.bmm_forward", y[None], a[None], b[None], transpose_a, transpose_b, False)
+
+
+def layers(dtype):
+    rng = np.random.default_rng(1)
+    for n, d, h in [(1, 1, 1), (1, 33, 17), (7, 5, 3), (32, 4, 33), (61, 70, 35), (150, 130, 140)]:
+        x, w, b, dy = (rng.standard_normal(s).astype(dtype) for s in ((n, d), (h, d), (h,), (n, h)))
+        for activation in (RELU, GELU):
+            y, z = np.empty_like(dy), np.empty_like(dy)
+            run("linear.linear_forward", y, z, x, w, b, activation)
+            Backend("ref")("linear.linear_forward", y, z, x, w, b, activation)
+            dx, dw, db = np.empty_like(x), np.ones_like(w), np.ones_like(b)
+            run("linear.linear_backward", dx, dw, db, dy, x, w, y, z, activation, True)
+
+
+def main():
+    for dtype in (np.float32, np.float64):
+        products(dtype)
+        layers(dtype)
+    print("finished")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""A subset of the tests with Numba's bounds checking on: an index outside its array is an error, not a wrong number.
+
+Code on pointers is not covered by it: see test_guard_pages.py.
+"""
+
+import re
+
+from helpers import pytest_process, python
+
+# kernels that index by data (labels), and kernels with edges of blocks
+SUBSET = ["tests/test_softmax.py", "tests/test_cross_entropy.py", "tests/test_sgd.py", "tests/test_linear.py"]
+CHECKED = {"NUMBA_BOUNDSCHECK": "1"}
+
+
+def test_checking_is_on():
+    """The checks reach the kernels' inner functions: without this the test below would prove nothing."""
+    program = """
+import numpy as np
+from hotloop.kernels.jit import compiled, standalone
+
+@compiled
+def inner(x, i):
+    return x[i]
+
+@standalone
+def outer(x, i):
+    return inner(x, i)
+
+try:
+    print("found", outer(np.zeros(3), 5))
+except IndexError as error:
+    print("refused", error)
+"""
+    assert re.match("refused", python("-c", program, env=CHECKED))
+
+
+def test_nothing_is_out_of_bounds():
+    pytest_process(*SUBSET, "-k", "cpu and float32", env=CHECKED)
