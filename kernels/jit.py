@@ -101,6 +101,9 @@ def parallel_for(body, n, grain, arguments):
     For use in compiled code. body is a `compiled` function that returns nothing, raises nothing and writes only
     what its own range owns; grain may depend on shapes, never on threads: the chunks, and so the bits, are the same
     for any number of threads. Inside another region the chunks run one after the other on the calling thread.
+
+    A body does well to slice first, a = a[begin:end], and to count from zero: Numba lets negative indices wrap around,
+    and where it cannot rule them out a loop does not become vectors.
     """
     for begin in range(0, n, grain):
         body(begin, min(n, begin + grain), *arguments)

@@ -307,28 +307,27 @@ def activate(code, z):
     return z
 
 
-def activate_grad(code, y, z):
-    """The derivative of activate(code, z) by z. y is that activation; z is looked at only for codes in NEEDS_INPUT."""
+def activate_grad(code, dy, y, z):
+    """dy times the derivative of y = activate(code, z); z is looked at only for codes in NEEDS_INPUT."""
     c = type(y)
-    one = c(1)
     if code == RELU:
-        return relu_grad(one, y)
+        return relu_grad(dy, y)
     if code == TANH:
-        return tanh_grad(one, y)
+        return tanh_grad(dy, y)
     if code == SIGMOID:
-        return sigmoid_grad(one, y)
+        return sigmoid_grad(dy, y)
     if code == GELU:
-        return gelu_grad(one, z)
+        return gelu_grad(dy, z)
     if code == GELU_TANH:
-        return gelu_tanh_grad(one, z)
+        return gelu_tanh_grad(dy, z)
     if code == SILU:
-        return silu_grad(one, z)
+        return silu_grad(dy, z)
     if code == LEAKY_RELU:
-        return leaky_relu_grad(one, y, c(0.01))
+        return leaky_relu_grad(dy, y, c(0.01))
     if code == ELU:
         # exp(z) = y + 1 on the left
-        return one if y > 0 else y + one
-    return one
+        return dy if y > 0 else dy * (y + c(1))
+    return dy
 
 
 def bind(decorate, **functions):

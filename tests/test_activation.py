@@ -232,6 +232,6 @@ def test_fused_codes_are_the_kernels(rng):
         value = [scalar.activate(code, v) for v in z.tolist()]
         # what a code does not need may hold anything
         given = z if keeps_input else poison(61, np.float64)
-        slope = [scalar.activate_grad(code, w, v) for w, v in zip(y.tolist(), given.tolist(), strict=True)]
+        slope = [scalar.activate_grad(code, 1.0, w, v) for w, v in zip(y.tolist(), given.tolist(), strict=True)]
         close(np.array(value), y, 1e-14, name)
         close(np.array(slope), dz, 1e-13, name)

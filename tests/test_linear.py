@@ -107,3 +107,15 @@ def test_nan_passes_relu(backend, dtype):
     y = poison((40, 50), dtype)
     backend("linear.linear_forward", y, np.empty((0, 0), dtype), x, w, absent(dtype), scalar.RELU)
     assert np.isnan(y[4]).all() and (np.delete(y, 4, 0) == 3).all()
+
+
+@pytest.mark.parametrize("code", [scalar.RELU, scalar.LEAKY_RELU, scalar.ELU], ids=["relu", "leaky_relu", "elu"])
+def test_infinite_gradient_on_the_flat_side(backend, dtype, code):
+    # relu is a choice between dy and 0, as in torch: an infinite dy on the flat side is no NaN
+    y = np.array([[-0.5, 0.5, 0.0]], dtype) if code != scalar.RELU else np.array([[0.0, 0.5, 0.0]], dtype)
+    dy = np.array([[np.inf, 1.0, np.inf]], dtype)
+    db = poison(3, dtype)
+    none = np.empty((0, 0), dtype)
+    args = (np.ones((1, 2), dtype), np.ones((3, 2), dtype), y, none, code, False)
+    backend("linear.linear_backward", none, none, db, dy, *args)
+    assert np.array_equal(db, [0, 1, 0] if code == scalar.RELU else [np.inf, 1, np.inf])

@@ -62,10 +62,10 @@ def _finish_rows(epilogue, corner, line, at, columns):
         return None
 
     def finish(epilogue, corner, line, at, columns):
+        row = corner[line : line + columns]
         if epilogue.relu:
-            for j in range(line, line + columns):
-                if corner[j] <= 0:
-                    corner[j] = 0
+            for j in range(row.size):
+                row[j] = 0 if row[j] <= 0 else row[j]
 
     return finish
 
@@ -79,17 +79,19 @@ def lanes_of(array):
 def _finish_tile(corner, width, c, at, ldc, rows, columns, add, bias, first, last, epilogue):
     """Hand a tile from L1 to C: what of it lies inside C, with what the registers did not do."""
     for i in range(rows):
-        row, line = at + i * ldc, i * width
+        # slices: an index that Numba knows to count from zero is no obstacle to vectors
+        row, target = corner[i * width : i * width + columns], c[at + i * ldc : at + i * ldc + columns]
         if add:
             for j in range(columns):
-                corner[line + j] += c[row + j]
+                row[j] += target[j]
         if bias.size:
+            start = bias[first : first + columns]
             for j in range(columns):
-                corner[line + j] += bias[first + j]
+                row[j] += start[j]
         if last:
-            finish_rows(epilogue, corner, line, row, columns)
+            finish_rows(epilogue, corner, i * width, at + i * ldc, columns)
         for j in range(columns):
-            c[row + j] = corner[line + j]
+            target[j] = row[j]
 
 
 @compiled

@@ -41,10 +41,12 @@ def _finish_rows(epilogue, corner, line, at, columns):
         return None
 
     def finish(epilogue, corner, line, at, columns):
+        row = corner[line : line + columns]
         if epilogue.z.size:
-            for j in range(columns):
-                epilogue.z[at + j] = corner[line + j]
-        activate_row(epilogue.activation, corner, line, line + columns)
+            kept = epilogue.z[at : at + columns]
+            for j in range(row.size):
+                kept[j] = row[j]
+        activate_row(epilogue.activation, row)
 
     return finish
 
@@ -63,25 +65,26 @@ def linear_forward(y, z, x, w, b, activation):
 
 @compiled
 def _dz(begin, end, dz, dy, y, z, activation):
-    activate_grad_row(activation, dz, dy, y, z, begin, end)
+    activate_grad_row(activation, dz[begin:end], dy[begin:end], y[begin:end], z[begin:end])
 
 
 @compiled
 def _column_sums(begin, end, db, dz, n, h, accumulate):
     """Chunks of SUM_COLUMNS columns: db (+)= their sums, SUM_ROWS rows at a time."""
-    part = scratch(4, SUM_COLUMNS, db)
     left, right = begin * SUM_COLUMNS, min(h, end * SUM_COLUMNS)
+    part, total = scratch(4, right - left, db), db[left:right]
     if not accumulate:
-        for j in range(left, right):
-            db[j] = 0
+        for j in range(total.size):
+            total[j] = 0
     for top in range(0, n, SUM_ROWS):
-        for j in range(left, right):
-            part[j - left] = 0
+        for j in range(part.size):
+            part[j] = 0
         for i in range(top, min(n, top + SUM_ROWS)):
-            for j in range(left, right):
-                part[j - left] += dz[i * h + j]
-        for j in range(left, right):
-            db[j] += part[j - left]
+            row = dz[i * h + left : i * h + right]
+            for j in range(part.size):
+                part[j] += row[j]
+        for j in range(part.size):
+            total[j] += part[j]
 
 
 @kernel

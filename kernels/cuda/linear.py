@@ -24,7 +24,7 @@ def linear_forward(y, z, x, w, b, activation, stream=0):
 def _dz(dz, dy, y, z, activation):
     for i in range(cuda.grid(1), dz.size, cuda.gridsize(1)):
         # y stands in for a z that this activation does not need
-        dz[i] = dy[i] * activate_grad(activation, y[i], z[i] if z.size > 0 else y[i])
+        dz[i] = activate_grad(activation, dy[i], y[i], z[i] if z.size > 0 else y[i])
 
 
 @jit

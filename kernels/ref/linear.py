@@ -47,7 +47,7 @@ def linear_backward(dx, dw, db, dy, x, w, y, z, activation, accumulate):
     """
     dz = dy
     if activation and dy.size:
-        dz = dy * _activate_grad(activation, y, z if z.size else y)
+        dz = _activate_grad(activation, dy, y, z if z.size else y)
     if dx.size:
         dx[...] = dz @ w
     if dw.size:
