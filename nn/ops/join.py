@@ -139,8 +139,8 @@ def repeat(x: Any, *repeats: Any) -> Tensor:
     # every dimension n becomes (times, n), the first repeated
     split_shape = [size for n in shape for size in (1, n)]
     repeated = [size for times, n in zip(repeats, shape, strict=True) for size in (times, n)]
-    y = expand(reshape(x, split_shape), repeated)
-    return reshape(y, [times * n for times, n in zip(repeats, shape, strict=True)]).contiguous()
+    y = expand(reshape(x, split_shape), repeated).clone()
+    return reshape(y, [times * n for times, n in zip(repeats, shape, strict=True)])
 
 
 def tile(x: Any, *dims: Any) -> Tensor:
@@ -156,7 +156,7 @@ def repeat_interleave(x: Any, repeats: int, dim: int | None = None) -> Tensor:
         x, dim = reshape(x, -1), 0
     dim = dimension(dim, x.ndim, "repeat_interleave")
     shape = x.shape
-    y = expand(unsqueeze(x, dim + 1), (*shape[: dim + 1], repeats, *shape[dim + 1 :]))
+    y = expand(unsqueeze(x, dim + 1), (*shape[: dim + 1], repeats, *shape[dim + 1 :])).clone()
     return reshape(y, (*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :]))
 
 

@@ -184,7 +184,8 @@ def expand(x: Any, *sizes: Any) -> Tensor:
     if before < 0:
         raise ValueError(f"expand: expected at least {x.ndim} sizes for shape {x.shape}, got {shape}")
     shape = tuple(x.shape[i - before] if n == -1 and i >= before else n for i, n in enumerate(shape))
-    if min(shape, default=0) < 0 or broadcast_shape(x.shape, shape) != shape:
+    fits = all(n in (1, m) for n, m in zip(x.shape, shape[before:], strict=True))
+    if min(shape, default=0) < 0 or not fits:
         raise ValueError(f"expand: shape {x.shape} does not expand to {shape}")
     return x if shape == x.shape else Expand.apply(x, shape)
 
@@ -230,7 +231,7 @@ def flip(x: Any, *dims: Any) -> Tensor:
     x = as_tensor(x)
     chosen = dimensions(shape_of(dims, "flip"), x.ndim, "flip")
     index = tuple(slice(None, None, -1) if i in chosen else slice(None) for i in range(x.ndim))
-    return View.apply(x, index).contiguous()
+    return View.apply(x, index).clone()
 
 
 def diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
