@@ -24,23 +24,25 @@ _ndarray = np.ndarray
 
 
 class FusedLoss(Function):
-    """The loss of `kernel` on `inputs`, the first `slopes` of which have gradients.
+    """The loss of a kernel on `inputs`, by a plan: (kernel, slopes, shape, layout, scalars, reduction).
 
+    slopes   how many of the inputs, the first, have gradients
     shape    of an unreduced loss
     layout   None for a loss of elements; else the shapes in which the kernel takes its inputs (None: as they are)
     scalars  what the kernel takes after the inputs
     """
 
     @staticmethod
-    def forward(ctx, kernel, slopes, shape, layout, scalars, reduction, *inputs):
+    def forward(ctx, plan, *inputs):
+        kernel, slopes, shape, layout, scalars, reduction = plan
         dtype, needs = inputs[0].dtype, ctx.needs
         ctx.shapes = [a.shape for a in inputs[:slopes]]
         if layout is not None:
             inputs = [a if s is None else a.reshape(s) for a, s in zip(inputs, layout, strict=True)]
-        if True in needs[6 + slopes :]:
+        if True in needs[1 + slopes :]:
             raise ValueError(f"{_name(kernel)}: only the first {slopes} of its inputs may require a gradient")
         saved = [
-            empty(inputs[i].shape, dtype, ctx.device) if needs[6 + i] else absent(dtype, ctx.device)
+            empty(inputs[i].shape, dtype, ctx.device) if needs[1 + i] else absent(dtype, ctx.device)
             for i in range(slopes)
         ]
         loss = empty(shape if reduction == NONE else (), dtype, ctx.device)
@@ -53,7 +55,7 @@ class FusedLoss(Function):
     def backward(ctx, dloss):
         dloss = dloss.reshape(-1)
         results = [None] * len(ctx.needs)
-        for i, (saved, shape) in enumerate(zip(ctx.gradients, ctx.shapes, strict=True), 6):
+        for i, (saved, shape) in enumerate(zip(ctx.gradients, ctx.shapes, strict=True), 1):
             if ctx.needs[i]:
                 results[i] = _scaled(ctx, saved, dloss).reshape(shape)
         if not ctx.retained:
@@ -127,13 +129,13 @@ def elementwise(kernel: str, slopes: int, reduction: str, tensors, scalars=()):
     """A loss of elements; the tensors have one dtype and shape, or are None: absent."""
     first = tensors[0]._data
     inputs = [absent(first.dtype) if t is None else t for t in tensors]
-    return FusedLoss.apply(kernel, slopes, first.shape, None, scalars, reduction_code(reduction), *inputs)
+    return FusedLoss.apply((kernel, slopes, first.shape, None, scalars, reduction_code(reduction)), *inputs)
 
 
 def rows(kernel: str, slopes: int, reduction: str, tensors, layout, shape, scalars=()):
     """A loss of rows: the kernel takes the tensors in the shapes of `layout`, the unreduced loss has `shape`."""
     inputs = [absent(tensors[0]._data.dtype) if t is None else t for t in tensors]
-    return FusedLoss.apply(kernel, slopes, shape, layout, scalars, reduction_code(reduction), *inputs)
+    return FusedLoss.apply((kernel, slopes, shape, layout, scalars, reduction_code(reduction)), *inputs)
 
 
 def class_weight(name: str, weight, classes: int, dtype):
