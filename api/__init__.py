@@ -77,17 +77,7 @@ from .nn.ops.compare import (
 )
 from .nn.ops.einsum import einsum
 from .nn.ops.extreme import amax, amin, argmax, argmin, argsort, max, min, sort, topk
-from .nn.ops.gather import (
-    gather,
-    index_add,
-    index_copy,
-    index_select,
-    masked_select,
-    nonzero,
-    scatter,
-    scatter_add,
-    take_along_dim,
-)
+from .nn.ops.gather import gather, index_select, masked_select, nonzero, take_along_dim
 from .nn.ops.join import cat, chunk, concat, hstack, repeat_interleave, roll, split, stack, tile, vstack
 from .nn.ops.matmul import addmm, baddbmm, bmm, dot, inner, matmul, mm, mv, outer
 from .nn.ops.reduce import (
@@ -105,6 +95,7 @@ from .nn.ops.reduce import (
     var,
     var_mean,
 )
+from .nn.ops.scatter import index_add, index_copy, scatter, scatter_add
 from .nn.ops.select import clamp, clip, lerp, masked_fill, tril, triu, where
 from .nn.ops.shape import (
     broadcast_tensors,

@@ -360,18 +360,15 @@ def test_gathers(rng, name):
 KINDS = [np.bool_, np.uint8, np.int32, np.int64, np.float32, np.float64]
 
 
-@pytest.mark.parametrize("right", [*KINDS, "bool", "int", "float", "scalar"], ids=str)
+@pytest.mark.parametrize("right", [np.bool_, np.int64, np.float32, np.float64, "bool", "int", "float", "scalar"], ids=str)
 @pytest.mark.parametrize("left", KINDS, ids=lambda t: t.__name__)
-@pytest.mark.parametrize("op", ["add", "mul", "div", "eq", "maximum"])
+@pytest.mark.parametrize("op", ["add", "div", "eq"])
 def test_promotion(op, left, right):
     torch = pytest.importorskip("torch")
     a = np.array([0, 1, 1]).astype(left)
     b = {"bool": True, "int": 2, "float": 2.5, "scalar": np.array(2.0, np.float64)}.get(right)
     if b is None:
         b = np.array([1, 1, 1]).astype(right)
-    if op == "maximum" and not isinstance(b, np.ndarray):
-        b = np.asarray(b)
-        b = b.astype(np.float32) if b.dtype == np.float64 else b
     arrays = isinstance(b, np.ndarray)
     got = F[op](Tensor(a), Tensor(b) if arrays else b)
     want = getattr(torch, op)(torch.from_numpy(a), torch.from_numpy(b) if arrays else b).numpy()

@@ -1,9 +1,24 @@
 """Operations on tensors, by torch's names, as functions; `attach` makes them the methods and operators of Tensor."""
 
 from ..tensor import Tensor
-from . import arithmetic, compare, einsum, extreme, gather, index, inplace, join, matmul, reduce, select, shape, unary
+from . import (
+    arithmetic,
+    compare,
+    einsum,
+    extreme,
+    gather,
+    index,
+    inplace,
+    join,
+    matmul,
+    reduce,
+    scatter,
+    select,
+    shape,
+    unary,
+)
 
-_MODULES = (arithmetic, compare, extreme, gather, index, inplace, join, matmul, reduce, select, shape, unary)
+_MODULES = (arithmetic, compare, extreme, gather, index, inplace, join, matmul, reduce, scatter, select, shape, unary)
 
 # functions by name, for the front door
 FUNCTIONS = {"einsum": einsum.einsum}

@@ -8,7 +8,7 @@ from typing import Any
 from ..doors import call, contiguous, empty
 from ..dtypes import bool_
 from ..tensor import Tensor, as_tensor, wrap
-from .arithmetic import binary
+from .binary import binary
 from .operands import is_number, is_operand, pair
 
 __all__ = [

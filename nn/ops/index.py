@@ -15,8 +15,9 @@ from ..doors import call, contiguous, copy_into, empty
 from ..dtypes import bool_, int64
 from ..tensor import Tensor, as_tensor
 from .broadcasting import broadcast_shape, expanded
-from .gather import Select, checked, positions, put, true_positions
+from .gather import Select, checked, positions, true_positions
 from .operands import is_number
+from .scatter import put
 from .shape import View, permute
 
 __all__ = ["getitem", "setitem"]

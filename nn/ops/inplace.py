@@ -13,7 +13,7 @@ import numpy as np
 from ..doors import call, copy_into
 from ..mode import mode
 from ..tensor import Tensor, as_tensor
-from . import arithmetic, gather, select, unary
+from . import arithmetic, scatter, select, unary
 
 # op: the kernel for an operand of the same shape, and the one for a number
 DIRECT = {"add": "add", "sub": "add", "mul": "mul", "div": "div"}
@@ -89,7 +89,7 @@ def attach(cls: type[Tensor]) -> None:
         setattr(cls, f"{name}_", _general(getattr(unary, name)))
     for function in (select.clamp, select.lerp, select.tril, select.triu):
         setattr(cls, f"{function.__name__}_", _general(function))
-    for function in (gather.scatter, gather.scatter_add, gather.index_add, gather.index_copy):
+    for function in (scatter.scatter, scatter.scatter_add, scatter.index_add, scatter.index_copy):
         setattr(cls, f"{function.__name__}_", _general(function))
     cls.masked_fill_, cls.addcmul_, cls.addcdiv_ = masked_fill_, addcmul_, addcdiv_
     cls.clip_ = cls.clamp_

@@ -28,7 +28,8 @@ _NUMBERS = (float, int)
 
 def is_number(x: Any) -> bool:
     """A Python or NumPy number; exact types first, they are the common case."""
-    return type(x) in _NUMBERS or isinstance(x, (bool, int, float, np.generic))
+    kind = type(x)
+    return kind is not Tensor and (kind in _NUMBERS or isinstance(x, (bool, int, float, np.generic)))
 
 
 def is_operand(x: Any) -> bool:
@@ -37,6 +38,8 @@ def is_operand(x: Any) -> bool:
 
 def pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:
     """Two operands as tensors of one dtype."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor) and a._data.dtype is b._data.dtype:
+        return a, b
     if is_number(b) and isinstance(a, Tensor):
         b = _filled(a, b)
     elif is_number(a) and isinstance(b, Tensor):

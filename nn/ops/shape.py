@@ -254,7 +254,7 @@ def attach(cls: type[Tensor]) -> None:
     cls.view_as = lambda self, other: view(self, *other.shape)
     cls.reshape_as = lambda self, other: reshape(self, *other.shape)
     cls.expand_as = lambda self, other: expand(self, *other.shape)
-    cls.T = property(lambda self: permute(self, *range(self.ndim - 1, -1, -1)))
+    cls.T = property(lambda self: Permute.apply(self, tuple(range(self._data.ndim - 1, -1, -1))))
     cls.mT = property(lambda self: transpose(self, -2, -1))
     cls.flatten = lambda self, start_dim=0, end_dim=-1: _flatten(self, start_dim, end_dim)
     cls.ravel = lambda self: reshape(self, -1)

@@ -11,7 +11,36 @@ from ..tape import Function
 from ..tensor import Tensor, as_tensor
 from .operands import as_float
 
-__all__ = ["Neg", "Reciprocal", "Sqrt", "Square", *UNARY]
+__all__ = [
+    "Neg",
+    "Reciprocal",
+    "Sqrt",
+    "Square",
+    "abs",
+    "atan",
+    "ceil",
+    "cos",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "neg",
+    "reciprocal",
+    "round",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sqrt",
+    "square",
+    "tan",
+    "tanh",
+    "trunc",
+]
 
 # those that integers have too, and those whose gradient is 0
 ANY = ("neg", "abs", "sign", "square")
@@ -93,12 +122,34 @@ def _operation(name: str) -> Callable:
     return operation
 
 
-for _name in UNARY:
-    globals()[_name] = _operation(_name)
+neg = _operation("neg")
+abs = _operation("abs")
+sign = _operation("sign")
+square = _operation("square")
+reciprocal = _operation("reciprocal")
+sqrt = _operation("sqrt")
+rsqrt = _operation("rsqrt")
+exp = _operation("exp")
+expm1 = _operation("expm1")
+log = _operation("log")
+log1p = _operation("log1p")
+log2 = _operation("log2")
+log10 = _operation("log10")
+sin = _operation("sin")
+cos = _operation("cos")
+tan = _operation("tan")
+atan = _operation("atan")
+tanh = _operation("tanh")
+sigmoid = _operation("sigmoid")
+erf = _operation("erf")
+floor = _operation("floor")
+ceil = _operation("ceil")
+round = _operation("round")
+trunc = _operation("trunc")
 
 
 def attach(cls: type[Tensor]) -> None:
     for name in UNARY:
         setattr(cls, name, globals()[name])
-    cls.absolute = cls.__abs__ = globals()["abs"]
-    cls.negative = globals()["neg"]
+    cls.absolute = cls.__abs__ = abs
+    cls.negative = neg
