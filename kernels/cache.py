@@ -40,7 +40,8 @@ def folder():
     name = f"{installed_version()}-numba{numba.__version__}-llvmlite{llvmlite.__version__}-{flags}"
     homes = [os.environ.get("HOTLOOP_CACHE"), config.CACHE_DIR, _user_cache(), tempfile.gettempdir()]
     for home in filter(None, homes):
-        path = Path(home) / "hotloop" / name
+        # no name that Python could import: such a folder in the working directory would hide the package
+        path = Path(home) / "hotloop-cache" / name
         try:
             path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):

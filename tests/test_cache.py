@@ -1,7 +1,6 @@
 """What one process compiled, the next one loads; what changes code is part of the key; no folder is no error."""
 
 import json
-import stat
 
 import pytest
 from helpers import python
@@ -52,28 +51,33 @@ def test_bounds_checking_has_entries_of_its_own(warm):
     assert checked == first
 
 
-def test_a_users_numba_cache_folder_is_kept_apart_by_flags_too(tmp_path):
-    program = (
-        "import json, sys, numpy as np\n"
-        "from hotloop.kernels import jit\n"
-        "from hotloop.kernels.cpu.softmax import softmax_forward\n"
-        "softmax_forward(np.empty((2, 2)), np.zeros((2, 2)))\n"
-        "json.dump([[name, how] for name, _, how in jit.compile_log], sys.stdout)\n"
-    )
+# one kernel, and how it came about
+SMALL = """
+import json, sys
+import numpy as np
+from hotloop.kernels import cache, jit
+from hotloop.kernels.cpu.activation import relu_forward
+y = np.empty((2, 2))
+relu_forward(y, np.ones((2, 2)))
+assert y.sum() == 4
+json.dump([[str(cache.folder()), how] for _, _, how in jit.compile_log], sys.stdout)
+"""
+
+
+def test_a_users_numba_cache_folder_is_used_and_kept_apart_by_flags(tmp_path):
     env = {"NUMBA_CACHE_DIR": tmp_path}
-    assert [how for _, how in log(env, program)] == ["compiled"]
-    assert [how for _, how in log(env, program)] == ["loaded"]
-    assert [how for _, how in log({**env, "NUMBA_BOUNDSCHECK": "1"}, program)] == ["compiled"]
+    [[folder, how]] = log(env, SMALL)
+    assert folder.startswith(str(tmp_path)) and how == "compiled"
+    assert log(env, SMALL) == [[folder, "loaded"]]
+    [[other, how]] = log({**env, "NUMBA_BOUNDSCHECK": "1"}, SMALL)
+    assert other != folder and how == "compiled"
 
 
-def test_no_writable_folder_is_no_error(tmp_path):
-    closed = tmp_path / "closed"
-    closed.mkdir()
-    closed.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    env = {"HOTLOOP_CACHE": closed, "XDG_CACHE_HOME": closed, "TMPDIR": closed, "HOME": closed}
-    program = (
-        "import numpy as np\n"
-        "from hotloop.kernels.cpu.softmax import softmax_forward\n"
-        "y = np.empty((2, 2)); softmax_forward(y, np.zeros((2, 2))); print(y.sum())\n"
-    )
-    assert float(python("-c", program, env=env)) == 2.0
+def test_where_nothing_can_be_written_there_is_no_cache_and_no_error(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    # nobody, not even root, makes a folder below a file
+    env = {"HOTLOOP_CACHE": file / "a", "XDG_CACHE_HOME": file / "b", "HOME": file / "c"}
+    [[folder, how]] = log(env, SMALL)
+    assert not folder.startswith(str(tmp_path)) and how in ("compiled", "loaded")
+    assert log({"HOTLOOP_CACHE": "0"}, SMALL) == [["None", "compiled"]]
