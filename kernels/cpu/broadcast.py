@@ -26,11 +26,26 @@ def _inside(shape, strides, size):
 
 
 @compiled
-def _offset(row, shape, strides):
-    r = row % shape[2]
-    q = row // shape[2] % shape[1]
-    p = row // (shape[2] * shape[1])
-    return p * strides[0] + q * strides[1] + r * strides[2]
+def _place(row, shape):
+    """(p, q, r) of a row of the result."""
+    return row // (shape[2] * shape[1]), row // shape[2] % shape[1], row % shape[2]
+
+
+@compiled
+def _next(place, shape):
+    """The place of the row after it, without a division: rows may be short."""
+    p, q, r = place
+    r += 1
+    if r == shape[2]:
+        r, q = 0, q + 1
+        if q == shape[1]:
+            q, p = 0, p + 1
+    return p, q, r
+
+
+@compiled
+def _offset(place, strides):
+    return place[0] * strides[0] + place[1] * strides[1] + place[2] * strides[2]
 
 
 @compiled
@@ -42,11 +57,12 @@ def _row(x, start, stride, n):
 FORWARD = '''
 @compiled
 def _{name}(begin, end, y, left, right, shape, a_strides, b_strides):
-    S = shape[3]
+    S, place = shape[3], _place(begin, shape)
     for row in range(begin, end):
         out = y[row * S : row * S + S]
-        x = _row(left, _offset(row, shape, a_strides), a_strides[3], S)
-        z = _row(right, _offset(row, shape, b_strides), b_strides[3], S)
+        x = _row(left, _offset(place, a_strides), a_strides[3], S)
+        z = _row(right, _offset(place, b_strides), b_strides[3], S)
+        place = _next(place, shape)
         if a_strides[3] == 0:
             a = x[0]
             for i in range(out.size):
@@ -78,11 +94,12 @@ BACKWARD = '''
 @compiled
 def _{name}_gradients(begin, end, da, db, gradient, left, right, shape, a_strides, b_strides):
     zero, half, one = gradient.dtype.type(0), gradient.dtype.type(0.5), gradient.dtype.type(1)
-    S = shape[3]
+    S, place = shape[3], _place(begin, shape)
     for row in range(begin, end):
         g = gradient[row * S : row * S + S]
-        x = _row(left, _offset(row, shape, a_strides), a_strides[3], S)
-        z = _row(right, _offset(row, shape, b_strides), b_strides[3], S)
+        x = _row(left, _offset(place, a_strides), a_strides[3], S)
+        z = _row(right, _offset(place, b_strides), b_strides[3], S)
+        place = _next(place, shape)
         if da.size:
             out = da[row * S : row * S + S]
             for i in range(out.size):

@@ -1,11 +1,27 @@
-"""Largest and smallest of the middle dimension. Values alone are folded by levels as sums are; with positions, every
-task scans R for a block of columns and keeps value and position side by side."""
+"""Largest and smallest of the middle dimension. Values alone are folded by levels as sums are; positions are looked
+up in rows afterwards; in columns a task scans R for a block of them and keeps value and position side by side."""
 
 from ..jit import compiled, kernel, parallel_for
 from ..template import define
 from .reduce import largest_levels, smallest_levels  # noqa: F401  (in FORWARD)
 
 BLOCK, GRAIN = 256, 32768
+
+
+@compiled
+def _find(begin, end, y, indices, x, R):
+    """indices[o] = the first r where x is y, in rows; NaN is NaN."""
+    for o in range(begin, end):
+        line, best = x[o * R : o * R + R], y[o]
+        r = 0
+        if best == best:
+            while line[r] != best:
+                r += 1
+        else:
+            while line[r] == line[r]:
+                r += 1
+        indices[o] = r
+
 
 FORWARD = '''
 @compiled
@@ -34,8 +50,11 @@ def {name}_forward(y, indices, x):
         return
     if R == 0:
         raise ValueError("max/min: the dimension to reduce has no elements")
-    if indices.size == 0:
+    if indices.size == 0 or I == 1:
         {levels}_levels(y.reshape(-1), x.reshape(-1), O, R, I)
+        if indices.size:
+            operands = (y.reshape(-1), indices.reshape(-1), x.reshape(-1), R)
+            parallel_for(_find, O, max(1, GRAIN // R), operands)
     else:
         blocks = (I + BLOCK - 1) // BLOCK
         parallel_for(_{name}_scan, O * blocks, max(1, GRAIN // (R * min(I, BLOCK))), (y, indices, x, blocks))

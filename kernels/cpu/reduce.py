@@ -196,6 +196,14 @@ def count_forward(y, x):
 def _running(begin, end, y, x, backwards):
     R, I = x.shape[1:]
     for o in range(begin, end):
+        if I == 1:
+            out, line = y[o].reshape(-1), x[o].reshape(-1)
+            total = y.dtype.type(0)
+            for step in range(R):
+                r = R - 1 - step if backwards else step
+                total += line[r]
+                out[r] = total
+            continue
         for step in range(R):
             r = R - 1 - step if backwards else step
             out, line = y[o, r], x[o, r]
