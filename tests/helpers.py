@@ -10,6 +10,7 @@ The workhorse is `agree`: it runs one kernel on one backend and compares all it 
 Arrays are NumPy's on every backend; `agree` and `Backend.__call__` move them to the device and back.
 """
 
+import functools
 import importlib
 import os
 import re
@@ -22,7 +23,6 @@ import pytest
 from hotloop.kernels import cuda, spec
 
 ROOT = Path(__file__).resolve().parent.parent
-BACKENDS = ("ref", "cpu", "cuda")
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 # nothing, one, a prime, a vector and its neighbours, several blocks and a remainder
@@ -71,10 +71,19 @@ def _call_on_device(kernel, args):
             host[...] = cuda.to_host(device)
 
 
-def require(backend_name):
-    """Skip, in words, what this machine cannot run."""
-    if backend_name == "cuda" and not cuda.is_available():
-        pytest.skip("CUDA: no device here; NUMBA_ENABLE_CUDASIM=1 runs the simulator")
+@functools.cache
+def cuda_missing():
+    """Why CUDA tests cannot run here, in words; empty where there is a device or the simulator."""
+    try:
+        from numba import cuda
+    except ImportError:
+        return "CUDA: numba-cuda is not installed"
+    return "" if cuda.is_available() else "CUDA: no device here; NUMBA_ENABLE_CUDASIM=1 runs the simulator"
+
+
+def require_cuda():
+    if cuda_missing():
+        pytest.skip(cuda_missing())
 
 
 def arguments_of(path):

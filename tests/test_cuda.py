@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 import pytest
-from helpers import Backend, absent, agree, close, poison, pytest_process, python, require
+from helpers import Backend, absent, agree, close, poison, pytest_process, python, require_cuda
 
 # in the simulator NumPy computes, and warns where a device is silent: 0 / 0 of an empty mean, integers that wrap
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in scalar:RuntimeWarning")
@@ -49,7 +49,7 @@ def test_is_available_never_raises():
 @pytest.fixture
 def device(monkeypatch):
     """The backend, its blocks made small where they are simulated."""
-    require("cuda")
+    require_cuda()
     from hotloop.kernels import cuda
 
     if SIMULATED:

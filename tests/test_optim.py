@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import close, pytest_process, require, same
+from helpers import close, pytest_process, require_cuda, same
 from hotloop import nn, optim
 from hotloop.nn.doors import from_host, to_host
 from hotloop.nn.tape import no_grad
@@ -215,7 +215,7 @@ def test_lazy_parameters_join_when_they_have_a_shape(rng, rule):
 
 
 def test_on_cuda_as_on_the_cpu(rng):
-    require("cuda")
+    require_cuda()
     here = parameters(rng, (3, 4), (4,))
     there = [nn.Parameter(from_host(v, "cuda")) for v in values(here)]
     pairs = [(params, optim.SGD(params, lr=0.1, momentum=0.9)) for params in (here, there)]
