@@ -1,8 +1,9 @@
-# make demo    train on handwritten digits: a minute, real data, no download
-# make test    the test-suite
-# make bench   micro-benchmarks against this machine's ceilings and every installed peer; rewrites bench/RESULTS.md
-# make lint    linter, formatter, type checker
-# make parity  add PyTorch, so that `make test` compares with it and `make bench` times it
+# make demo        train on handwritten digits: a minute, real data, no download
+# make test        the test-suite
+# make bench       micro-benchmarks against this machine's ceilings and every installed peer; rewrites bench/RESULTS.md
+# make lint        linter, formatter, type checker
+# make parity      add PyTorch, so that `make test` compares with it and `make bench` times it
+# make simulator   add numba-cuda, so that `make test` runs the CUDA kernels in Numba's simulator
 # Each makes .venv and installs what it needs there, once.
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt
 
-.PHONY: demo test bench lint parity clean
+.PHONY: demo test bench lint parity simulator clean
 
 demo: $(VENV)/.examples
 	$(BIN)/python examples/digits_mlp.py
@@ -30,6 +31,8 @@ lint: $(VENV)/.lint
 
 parity: $(VENV)/.parity
 
+simulator: $(VENV)/.simulator
+
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; sys.exit("hotloop needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +45,11 @@ $(VENV)/.test $(VENV)/.examples $(VENV)/.parity: $(VENV)/.%: $(VENV)/.python pyp
 
 $(VENV)/.lint: $(VENV)/.python pyproject.toml .ci/constraints.txt
 	$(PIP) --editable . ruff mypy
+	touch $@
+
+# without the extras cuda12 and cuda13: their toolkits are large, and the simulator needs none
+$(VENV)/.simulator: $(VENV)/.python pyproject.toml .ci/constraints.txt
+	$(PIP) --editable . numba-cuda
 	touch $@
 
 clean:

@@ -29,7 +29,7 @@ def kernels_of(backend):
 
 def require_numba_cuda():
     """Its kernels can be imported without a device, but not without the package."""
-    pytest.importorskip("numba.cuda", reason="numba-cuda is not installed")
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
 
 
 def names_of(function):
