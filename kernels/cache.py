@@ -1,14 +1,17 @@
 """Where compiled kernels are kept between processes.
 
 A user-wide folder (or a user's NUMBA_CACHE_DIR), one subfolder for each version and each flag that changes code.
-An entry is stale when the kernel's file, or any file of this package that it imports, has changed: Numba's own
-cache looks at the kernel's file alone. A folder that cannot be written means no cache, never an error.
+An entry is stale when the kernel's file, its definition in ref, or any file of this package that they import, has
+changed: Numba's own cache looks at the kernel's file alone. A folder that cannot be written, that disappears, or that
+holds damaged files means no cache, never an error.
 """
 
 import ast
+import contextlib
 import functools
 import hashlib
 import os
+import pickle
 import re
 import sys
 import tempfile
@@ -19,6 +22,7 @@ import llvmlite
 import numba
 from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.serialize import dumps
 
 PACKAGE = "hotloop.kernels"
 
@@ -36,7 +40,8 @@ def folder():
     if os.environ.get("HOTLOOP_CACHE") == "0":
         return None
     # bounds checking, the debugger and optimisation level change the code but not Numba's key
-    flags = f"b{int(bool(config.BOUNDSCHECK))}d{int(bool(config.DEBUGINFO_DEFAULT))}o{re.sub('[^0-9a-z]', '', str(config.OPT))}"
+    level = re.sub("[^0-9a-z]", "", str(config.OPT))
+    flags = f"b{int(bool(config.BOUNDSCHECK))}d{int(bool(config.DEBUGINFO_DEFAULT))}o{level}"
     name = f"{installed_version()}-numba{numba.__version__}-llvmlite{llvmlite.__version__}-{flags}"
     homes = [os.environ.get("HOTLOOP_CACHE"), config.CACHE_DIR, _user_cache(), tempfile.gettempdir()]
     for home in filter(None, homes):
@@ -75,7 +80,10 @@ def digest(path):
 
 
 def imports(file):
-    """Files of this package that a file imports by relative imports."""
+    """Files of this package that a file imports by relative imports; and the definition that a kernel's checks are of."""
+    twin = file.parent.parent / "ref" / file.name
+    if file.parent.name == "cpu" and twin.is_file():
+        yield twin
     for node in ast.walk(ast.parse(file.read_bytes())):
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
@@ -110,5 +118,61 @@ class _Impl(CompileResultCacheImpl):
     _locator_classes = [_Locator]  # noqa: RUF012  (Numba's own declaration)
 
 
+class _Entries:
+    """The compiled forms of one kernel, a file each.
+
+    Numba numbers its files and keeps an index of them: of two processes that save at once, one may end up behind the
+    other's entry of the index. Here a file is named by what it holds, repeats it, and begins with its own checksum.
+    """
+
+    def __init__(self, folder, kernel, stamp):
+        self.folder, self.kernel, self.stamp = Path(folder), kernel, stamp
+
+    def _path(self, key):
+        name = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        return self.folder / f"{self.kernel}.{self.stamp[:16]}.{name}.nbc"
+
+    def load(self, key):
+        content = self._path(key).read_bytes()
+        checksum, payload = content[:32], content[32:]
+        if hashlib.sha256(payload).digest() != checksum:
+            return None
+        stamp, saved, data = pickle.loads(payload)
+        return data if stamp == self.stamp and saved == key else None
+
+    def save(self, key, data):
+        payload = dumps((self.stamp, key, data))
+        # written beside and renamed: nobody reads half a file
+        handle, beside = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+        try:
+            with open(handle, "wb") as file:
+                file.write(hashlib.sha256(payload).digest() + payload)
+            os.replace(beside, self._path(key))
+        except OSError:
+            os.unlink(beside)
+            raise
+        self._forget(lambda stamp: stamp != self.stamp[:16])
+
+    def flush(self):
+        self._forget(lambda stamp: True)
+
+    def _forget(self, stale):
+        """Remove entries of other states of the source."""
+        for file in self.folder.glob(f"{self.kernel}.*.nbc"):
+            if stale(file.name.removeprefix(self.kernel).split(".")[1]):
+                file.unlink(missing_ok=True)
+
+
 class KernelCache(FunctionCache):
     _impl_class = _Impl
+
+    def __init__(self, py_func):
+        super().__init__(py_func)
+        locator = self._impl.locator
+        self._cache_file = _Entries(locator.get_cache_path(), self._impl.filename_base, locator.get_source_stamp())
+
+    @contextlib.contextmanager
+    def _guard_against_spurious_io_errors(self):
+        # around every load and save: what cannot be read is compiled, what cannot be kept is not
+        with contextlib.suppress(OSError):
+            yield

@@ -17,6 +17,7 @@ import inspect
 import numba
 import numpy as np
 from numba import extending, njit, prange
+from numba.core import config
 from numba.extending import intrinsic
 
 from . import cache, compiler, spec, state
@@ -47,8 +48,20 @@ compile_log: list[tuple[str, float, str]] = []
 FLAGS = {"error_model": "numpy", "nogil": True}
 
 
+class _Uncompiled:
+    """What stands for machine code where NUMBA_DISABLE_JIT forbids it: importing works, calling says why it does not."""
+
+    def __getattr__(self, name):
+        return self()
+
+    def __call__(self, *args):
+        raise RuntimeError("hotloop's kernels run compiled only, and NUMBA_DISABLE_JIT is set: unset it")
+
+
 def standalone(function):
     """A function with machine code of its own, which Python or a thread may call."""
+    if config.DISABLE_JIT:
+        return _Uncompiled()
     return njit(fastmath=False, pipeline_class=compiler.Whole, **FLAGS)(function)
 
 
@@ -118,7 +131,14 @@ def _parallel_for(body, n, grain, arguments):
         trampoline, context = state.bind(body, arguments)
         run_region(trampoline, context, n, grain)
 
-    return run
+    def run_checked(body, n, grain, arguments):
+        trampoline, context = state.bind(body, arguments)
+        run_region(trampoline, context, n, grain)
+        # an exception cannot leave a worker: it is raised here
+        if state.swap_if(state.FAULT, 1, 0):
+            raise IndexError("the body of a parallel region went out of bounds")
+
+    return run_checked if config.BOUNDSCHECK else run
 
 
 def scratch(slot, n, like):

@@ -13,7 +13,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 # words of the state; those that several threads write have a cache line (8 words) of their own
@@ -25,6 +25,7 @@ JOB = 24  # generation, open, body, context, n, grain, chunks
 NEXT = 32  # next chunk to claim
 ACTIVE = 40  # workers inside a region
 SLEEPERS = 48  # workers asleep
+FAULT = 56  # with bounds checking: 1 after a body left its arrays
 WORDS = 64
 
 SLOTS = 8
@@ -253,9 +254,12 @@ def bind(typingctx, body, arguments):
         values = inner.load(inner.inttoptr(trampoline.args[0], kept.type))
         function = context.declare_function(builder.module, compiled.fndesc)
         unpacked = [inner.extract_value(values, i) for i in range(len(arguments))]
-        context.call_conv.call_function(
+        status, _ = context.call_conv.call_function(
             inner, function, types.none, inputs, [trampoline.args[1], trampoline.args[2], *unpacked]
         )
+        if config.BOUNDSCHECK:
+            with inner.if_then(status.is_error):
+                inner.store_atomic(ir.Constant(_i64, 1), _word(inner, ir.Constant(_i64, FAULT)), "seq_cst", 8)
         inner.ret_void()
         pair = [builder.ptrtoint(trampoline, _i64), builder.ptrtoint(kept, _i64)]
         return context.make_tuple(builder, signature.return_type, pair)

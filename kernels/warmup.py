@@ -59,7 +59,7 @@ def kernels(name: str) -> dict:
 
 def signature(arguments: Iterable[spec.Argument], dtype) -> tuple | None:
     """The types a kernel is compiled for when its floats are `dtype`; None where callers choose them."""
-    found = []
+    found: list = []
     for argument in arguments:
         if not argument.is_array:
             found.append({"float": types.float64, "int": types.int64, "bool": types.boolean}[argument.kind])

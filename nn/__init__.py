@@ -1,6 +1,7 @@
 """Layers, losses, initial values and state files, by torch.nn's names."""
 
-from . import functional, init, ops, utils
+from . import functional, init, utils
+from . import ops as ops
 from .activations import (
     CELU,
     ELU,

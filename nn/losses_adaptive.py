@@ -80,9 +80,9 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def reset_parameters(self) -> None:
         """Draw new initial values."""
         self.head.reset_parameters()
-        for projection, layer in self.tail:
-            projection.reset_parameters()
-            layer.reset_parameters()
+        for cluster in self.tail:
+            for layer in cluster.children():
+                layer.reset_parameters()
 
     def forward(self, input, target) -> AdaptiveOutput:
         (input,), target = one_dtype(input), as_labels("AdaptiveLogSoftmaxWithLoss", target)

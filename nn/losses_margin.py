@@ -121,8 +121,8 @@ class MultiMarginLoss(WeightedLoss):
         super().__init__(weight, size_average, reduce, reduction)
         if p not in (1, 2):
             raise ValueError(f"MultiMarginLoss: p: expected 1 or 2, got {p}")
-        if weight is not None and len(self.weight.shape) != 1:
-            raise ValueError(f"MultiMarginLoss: weight: expected one dimension, got shape {self.weight.shape}")
+        if weight is not None and len(weight.shape) != 1:
+            raise ValueError(f"MultiMarginLoss: weight: expected one dimension, got shape {tuple(weight.shape)}")
         self.p, self.margin = p, margin
 
     def forward(self, input, target):

@@ -161,9 +161,8 @@ def gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
                 grid = (down + rows - 1) // rows * grid_across
                 start = 1 if accumulate or step > 0 else 0
                 last = step + depth == k
-                arguments = (
-                    grid_across, rows, columns, packed_a, packed_b, c, ldc, down, across, top, left, depth, start, last, epilogue,
-                )  # fmt: skip
+                panels, place = (packed_a, packed_b), (down, across, top, left, depth)
+                arguments = (grid_across, rows, columns, *panels, c, ldc, *place, start, last, epilogue)
                 parallel_for(_chunks, grid, grid if work < SMALL else 1, arguments)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import scalar
+from .. import fused, scalar
 from ..jit import compiled, kernel, overload, parallel_for, scratch
 from .activate import activate_grad_row, activate_row
 from .gemm import finish_rows, in_registers, no_epilogue, product
@@ -17,6 +17,8 @@ from .pack import Matrix
 
 SUM_ROWS = 128  # rows summed before they are added to the total: rounding grows with the blocks, not the rows
 SUM_COLUMNS = 256
+
+check_activation, check_kept = compiled(fused.check_activation), compiled(fused.check_kept)
 
 
 class Activated(NamedTuple):
@@ -55,6 +57,7 @@ def _finish_rows(epilogue, corner, line, at, columns):
 def linear_forward(y, z, x, w, b, activation):
     """One GEMM, x read by its rows and w by its rows. Bias and ReLU are done in registers, other activations and z
     on tiles in L1."""
+    check_activation(activation)
     n, d, h = x.shape[0], x.shape[1], w.shape[0]
     if y.size:
         c = y.reshape(-1)
@@ -92,6 +95,7 @@ def linear_backward(dx, dw, db, dy, x, w, y, z, activation, accumulate):
     """Two GEMMs and a column sum. The gradients that are not wanted are not computed."""
     n, d, h = x.shape[0], x.shape[1], w.shape[0]
     dz, result = dy.reshape(-1), y.reshape(-1)
+    check_kept(activation, dy.size, y.size, z.size)
     if activation != 0:
         dz = scratch(3, n * h, dy)
         parallel_for(_dz, n * h, 16384, (dz, dy.reshape(-1), result, z.reshape(-1), activation))

@@ -33,7 +33,7 @@ class Matrix(NamedTuple):
 
     data: np.ndarray  # flat
     stride: int
-    count: int  # lines
+    lines: int  # how many
     by_line: bool
 
 
@@ -134,7 +134,7 @@ def _pack_steps(panel, at, width, lanes, data, stride, count, first, step, depth
 
 
 def pack_panel(panel, at, width, operand, first, step, depth):
-    """Write lines first .. first + width, steps step .. step + depth of an operand to panel[at:]. Compiled code only."""
+    """Write lines first .. first + width and steps step .. step + depth of an operand to panel[at:]. Compiled code."""
     raise NotImplementedError("pack_panel is for compiled code")
 
 

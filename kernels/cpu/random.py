@@ -91,9 +91,9 @@ def _normal(begin, end, y, state, mean, std):
     words, low_words = words_like(HIGH, state), words_like(LOW, state)
     for start in range(begin, end, TILE):
         out = y[start : min(end, start + TILE)]
-        fill_words(words, state, start, out.size + 1, _ZERO)
+        fill_words(words, state, start, out.size, _ZERO)
         if y.itemsize == 8:
-            fill_words(low_words, state, start, out.size + 1, _ONE)
+            fill_words(low_words, state, start, out.size, _ONE)
         pairs = out.size // 2
         for j in range(pairs):
             out[2 * j], out[2 * j + 1] = _pair(y.itemsize, words, low_words, j, mean, std)

@@ -4,6 +4,7 @@ Forward is one launch: bias and activation are done in registers. Backward makes
 activation it is dy), then two products and a column sum. Not yet run on hardware.
 """
 
+from ..fused import check_activation, check_kept
 from . import empty
 from .gemm import product
 from .target import cuda, formulas, jit, kernel, launch, spread
@@ -17,6 +18,7 @@ activate_grad = formulas["activate_grad"]
 @kernel
 def linear_forward(y, z, x, w, b, activation, stream=0):
     """One launch of the tile kernel; its epilogue adds the bias, keeps z and applies the activation."""
+    check_activation(activation)
     product(y, z, x, w, b, False, True, False, activation, stream)
 
 
@@ -49,6 +51,7 @@ def _column_sums(db, dz, accumulate):
 @kernel
 def linear_backward(dx, dw, db, dy, x, w, y, z, activation, accumulate, stream=0):
     """Two products and a column sum; the gradients that are not wanted are not computed."""
+    check_kept(activation, dy.size, y.size, z.size)
     dz, bias = dy, dy.reshape(-1)[:0]
     if activation and dy.size:
         dz = empty(dy.shape, dy.dtype)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import scalar
+from ..fused import check_activation, check_kept
 
 _activate = np.vectorize(scalar.activate, excluded=(0,))
 _activate_grad = np.vectorize(scalar.activate_grad, excluded=(0,))
@@ -19,9 +20,10 @@ def linear_forward(y, z, x, w, b, activation):
     b           (H,) or (0,)            bias; size 0: none
     activation  int                     code of scalar.ACTIVATIONS; 0: none
 
-    Raises ValueError for shapes that do not fit, TypeError for mixed dtypes.
+    Raises ValueError for shapes that do not fit or an unknown activation, TypeError for mixed dtypes.
     Source: as torch.nn.Linear.
     """
+    check_activation(activation)
     product = x @ w.T + (b if b.size else 0)
     if z.size:
         z[...] = product
@@ -37,14 +39,16 @@ def linear_backward(dx, dw, db, dy, x, w, y, z, activation, accumulate):
     dy          (N, H)                   gradient of the result
     x           (N, D)                   input
     w           (H, D)                   weight
-    y           (N, H) or (0,)           result; looked at only when there is an activation
-    z           (N, H) or (0,)           as linear_forward left it
+    y           (N, H) or (0,)           result; size 0: there is no activation
+    z           (N, H) or (0,)           as linear_forward left it; size 0: the activation is none of scalar.NEEDS_INPUT
     activation  int                      as in linear_forward
     accumulate  bool                     add to dw and db instead of overwriting them
 
-    Raises ValueError for shapes that do not fit, TypeError for mixed dtypes.
+    Raises ValueError for shapes that do not fit, an unknown activation, and a y or z that it needs but that is absent;
+    TypeError for mixed dtypes.
     Source: the derivative of linear_forward.
     """
+    check_kept(activation, dy.size, y.size, z.size)
     dz = dy
     if activation and dy.size:
         dz = _activate_grad(activation, dy, y, z if z.size else y)

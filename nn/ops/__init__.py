@@ -1,5 +1,7 @@
 """Operations on tensors, by torch's names, as functions; `attach` makes them the methods and operators of Tensor."""
 
+from typing import Any
+
 from ..tensor import Tensor
 from . import (
     arithmetic,
@@ -28,7 +30,7 @@ for _module in _MODULES:
             FUNCTIONS[_name] = getattr(_module, _name)
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     for module in _MODULES:
         module.attach(cls)
 

@@ -165,7 +165,7 @@ def reflected(function: Callable) -> Callable:
     return method
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     operators = {
         "add": add,
         "sub": sub,

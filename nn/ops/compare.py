@@ -99,7 +99,7 @@ def equal(a: Any, b: Any) -> bool:
     return a.shape == b.shape and bool(eq(a, b).all())
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     for function in (eq, ne, lt, le, gt, ge):
         setattr(cls, function.__name__, function)
         setattr(cls, f"__{function.__name__}__", _operator(function))

@@ -90,7 +90,7 @@ class FloorDivideConstant(Constant):
 
 
 def _saving(op: str) -> Any:
-    return type(Constant)(f"{op.title()}Constant", (Constant,), {"op": op, "saves": True})
+    return type(f"{op.title()}Constant", (Constant,), {"op": op, "saves": True})
 
 
 RdivConstant, PowConstant, RpowConstant = map(_saving, ("rdiv", "pow", "rpow"))

@@ -167,6 +167,6 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tru
     return _ordered(as_tensor(x), k, dim, largest, "topk")
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     for function in (max, min, amax, amin, argmax, argmin, sort, argsort, topk):
         setattr(cls, function.__name__, function)

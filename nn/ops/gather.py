@@ -190,7 +190,7 @@ def one_hot(labels: Any, num_classes: int = -1) -> Tensor:
     return wrap(y.reshape(*indices.shape, num_classes), None, 0)
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     for function in (gather, index_select, take_along_dim, nonzero, masked_select):
         setattr(cls, function.__name__, function)
     cls.take = lambda self, index: take_along_dim(self, index).reshape(as_tensor(index).shape)

@@ -184,7 +184,7 @@ def _combined(parts: list, middle: tuple[int, ...], device: str) -> Any:
     return flat
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     cls.__getitem__ = getitem
     cls.__setitem__ = setitem
     cls.__iter__ = _iterate

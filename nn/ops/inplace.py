@@ -77,7 +77,7 @@ def addcdiv_(self: Tensor, a: Any, b: Any, value: float = 1) -> Tensor:
     return self.add_(arithmetic.div(a, b), alpha=value)
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     symbols = {"add": "add", "sub": "sub", "mul": "mul", "div": "truediv", "pow": "pow", "remainder": "mod"}
     symbols |= {"floor_divide": "floordiv", "bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor"}
     for op, symbol in symbols.items():
@@ -87,9 +87,9 @@ def attach(cls: type[Tensor]) -> None:
     names = ("abs", "neg", "exp", "log", "sqrt", "rsqrt", "square", "reciprocal", "sigmoid", "tanh", "sin", "cos")
     for name in (*names, "floor", "ceil", "round", "trunc", "sign"):
         setattr(cls, f"{name}_", _general(getattr(unary, name)))
-    for function in (select.clamp, select.lerp, select.tril, select.triu):
-        setattr(cls, f"{function.__name__}_", _general(function))
-    for function in (scatter.scatter, scatter.scatter_add, scatter.index_add, scatter.index_copy):
+    selecting = (select.clamp, select.lerp, select.tril, select.triu)
+    scattering = (scatter.scatter, scatter.scatter_add, scatter.index_add, scatter.index_copy)
+    for function in (*selecting, *scattering):
         setattr(cls, f"{function.__name__}_", _general(function))
     cls.masked_fill_, cls.addcmul_, cls.addcdiv_ = masked_fill_, addcmul_, addcdiv_
     cls.clip_ = cls.clamp_

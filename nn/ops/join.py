@@ -176,6 +176,6 @@ def roll(x: Any, shifts: Any, dims: Any = None) -> Tensor:
     return x
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     for function in (split, chunk, repeat, tile, repeat_interleave, roll):
         setattr(cls, function.__name__, function)

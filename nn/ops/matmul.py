@@ -169,7 +169,7 @@ def _added(x: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
     return product if beta == 0 else product + (x if beta == 1 else x * beta)
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     for function in (matmul, mm, bmm, mv, dot, inner, outer, addmm, baddbmm):
         setattr(cls, function.__name__, function)
     cls.__matmul__ = matmul

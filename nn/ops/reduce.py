@@ -240,6 +240,6 @@ def cumsum(x: Any, dim: int, dtype: Any = None) -> Tensor:
     return CumSum.apply(*frame(x, dim, False, "cumsum")[:4])
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     for function in (sum, mean, prod, var, std, norm, logsumexp, any, all, count_nonzero, cumsum):
         setattr(cls, function.__name__, function)

@@ -165,6 +165,6 @@ def index_copy(x: Any, dim: int, index: Any, source: Any) -> Tensor:
     return _rows(x, dim, index, source, False, "index_copy")
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     for function in (scatter, scatter_add, index_add, index_copy):
         setattr(cls, function.__name__, function)

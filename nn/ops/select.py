@@ -157,7 +157,7 @@ def _triangle(x: Any, name: str, diagonal: int) -> Tensor:
     return Triangle.apply(x, f"select.{name}_forward", diagonal)
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     for function in (masked_fill, clamp, clip, lerp, tril, triu):
         setattr(cls, function.__name__, function)
     cls.clip = clamp

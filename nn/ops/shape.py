@@ -246,7 +246,7 @@ def diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     return View.apply(flat, (Ellipsis, slice(first, first + (count - 1) * (m + 1) + 1 if count else first, m + 1)))
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     names = (reshape, view, permute, transpose, t, movedim, squeeze, unsqueeze, expand, broadcast_to, narrow, select)
     for function in (*names, unbind, flip, diagonal):
         setattr(cls, function.__name__, function)

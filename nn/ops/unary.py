@@ -148,7 +148,7 @@ round = _operation("round")
 trunc = _operation("trunc")
 
 
-def attach(cls: type[Tensor]) -> None:
+def attach(cls: Any) -> None:
     for name in UNARY:
         setattr(cls, name, globals()[name])
     cls.absolute = cls.__abs__ = abs
