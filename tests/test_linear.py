@@ -121,3 +121,28 @@ def test_infinite_gradient_on_the_flat_side(backend, dtype, code):
     args = (np.ones((1, 2), dtype), np.ones((3, 2), dtype), y, none, code, False)
     backend("linear.linear_backward", none, none, db, dy, *args)
     assert np.array_equal(db, [0, 1, 0] if code == scalar.RELU else [np.inf, 1, np.inf])
+
+
+@pytest.mark.parametrize("code", [-1, len(CODES)])
+def test_unknown_activations_are_refused(backend, rng, code):
+    x, w, b = case(rng, 4, 3, 2, np.float32)
+    y, none = np.empty((4, 2), np.float32), np.empty((0, 0), np.float32)
+    with pytest.raises(ValueError, match="ACTIVATIONS"):
+        backend("linear.linear_forward", y, none, x, w, b, code)
+    with pytest.raises(ValueError, match="ACTIVATIONS"):
+        backend("linear.linear_backward", x.copy(), w.copy(), b.copy(), y, x, w, y, y, code, False)
+
+
+@pytest.mark.parametrize("code", CODES[1:], ids=NAMES[1:])
+def test_what_a_gradient_is_made_of_must_be_there(backend, rng, code):
+    """An absent y or z is never read."""
+    x, w, b = case(rng, 4, 3, 2, np.float32)
+    y, none = np.ones((4, 2), np.float32), np.empty((0, 0), np.float32)
+    gradients = x.copy(), w.copy(), b.copy()
+    with pytest.raises(ValueError, match="y: expected the result"):
+        backend("linear.linear_backward", *gradients, y, x, w, none, y, code, False)
+    if code in scalar.NEEDS_INPUT:
+        with pytest.raises(ValueError, match="z: expected"):
+            backend("linear.linear_backward", *gradients, y, x, w, y, none, code, False)
+    else:
+        backend("linear.linear_backward", *gradients, y, x, w, y, none, code, False)

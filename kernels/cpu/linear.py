@@ -95,6 +95,7 @@ def linear_backward(dx, dw, db, dy, x, w, y, z, activation, accumulate):
     """Two GEMMs and a column sum. The gradients that are not wanted are not computed."""
     n, d, h = x.shape[0], x.shape[1], w.shape[0]
     dz, result = dy.reshape(-1), y.reshape(-1)
+    check_activation(activation)
     check_kept(activation, dy.size, y.size, z.size)
     if activation != 0:
         dz = scratch(3, n * h, dy)

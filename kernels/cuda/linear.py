@@ -51,6 +51,7 @@ def _column_sums(db, dz, accumulate):
 @kernel
 def linear_backward(dx, dw, db, dy, x, w, y, z, activation, accumulate, stream=0):
     """Two products and a column sum; the gradients that are not wanted are not computed."""
+    check_activation(activation)
     check_kept(activation, dy.size, y.size, z.size)
     dz, bias = dy, dy.reshape(-1)[:0]
     if activation and dy.size:

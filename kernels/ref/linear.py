@@ -48,6 +48,7 @@ def linear_backward(dx, dw, db, dy, x, w, y, z, activation, accumulate):
     TypeError for mixed dtypes.
     Source: the derivative of linear_forward.
     """
+    check_activation(activation)
     check_kept(activation, dy.size, y.size, z.size)
     dz = dy
     if activation and dy.size:
