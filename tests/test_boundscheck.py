@@ -34,5 +34,30 @@ except IndexError as error:
     assert re.match("refused", python("-c", program, env=CHECKED))
 
 
+def test_bodies_of_regions_are_checked_too():
+    """An exception cannot leave a worker thread; it is raised by the thread that asked for the region."""
+    program = """
+import numpy as np
+from hotloop.kernels.jit import compiled, parallel_for, standalone
+
+@compiled
+def body(begin, end, x):
+    for i in range(begin, end):
+        x[i] = 1
+
+@standalone
+def region(x, n):
+    parallel_for(body, n, 2, (x,))
+
+region(np.zeros(9), 9)
+try:
+    region(np.zeros(9), 10)
+except IndexError as error:
+    print("refused", error)
+region(np.zeros(9), 9)
+"""
+    assert re.match("refused", python("-c", program, env=CHECKED))
+
+
 def test_nothing_is_out_of_bounds():
     pytest_process(*SUBSET, "-k", "cpu and float32", env=CHECKED)

@@ -1,9 +1,11 @@
 """What one process compiled, the next one loads; what changes code is part of the key; no folder is no error."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from helpers import python
+from helpers import ROOT, python
+from hotloop.kernels import cache
 
 # gemm, linear, an activation, a loss, both optimizers: through layers, as people use them
 PROGRAM = """
@@ -81,3 +83,60 @@ def test_where_nothing_can_be_written_there_is_no_cache_and_no_error(tmp_path):
     [[folder, how]] = log(env, SMALL)
     assert not folder.startswith(str(tmp_path)) and how in ("compiled", "loaded")
     assert log({"HOTLOOP_CACHE": "0"}, SMALL) == [["None", "compiled"]]
+
+
+def test_a_folder_that_disappears_is_no_error(tmp_path):
+    program = """
+import json, shutil, sys
+import numpy as np
+from hotloop.kernels import cache, jit
+from hotloop.kernels.cpu.activation import relu_forward
+for dtype in (np.float32, np.float64):
+    y = np.empty(3, dtype)
+    relu_forward(y, np.ones(3, dtype))
+    assert y.sum() == 3
+    home = cache.folder().parent
+    shutil.rmtree(home)
+    home.touch()  # and cannot come back
+json.dump([[name, how] for name, _, how in jit.compile_log], sys.stdout)
+"""
+    assert [how for _, how in log({"HOTLOOP_CACHE": tmp_path}, program)] == ["compiled", "compiled"]
+
+
+def test_a_damaged_file_is_compiled_anew(tmp_path):
+    env = {"HOTLOOP_CACHE": tmp_path}
+    assert [how for _, how in log(env, SMALL)] == ["compiled"]
+    for damage in (lambda content: content[:100], lambda content: content[:-1] + b"?", lambda content: b""):
+        for file in tmp_path.rglob("*.nbc"):
+            file.write_bytes(damage(file.read_bytes()))
+        assert [how for _, how in log(env, SMALL)] == ["compiled"]
+    assert [how for _, how in log(env, SMALL)] == ["loaded"]
+
+
+def test_processes_that_compile_at_once_do_not_mix_up_their_entries(tmp_path):
+    """Two types of one kernel, at the same time into one folder: each is found again under its own type."""
+    programs = [SMALL.replace("(2, 2)", f"(2, 2), np.{dtype}") for dtype in ("float32", "float64", "float32")]
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(lambda program: log({"HOTLOOP_CACHE": tmp_path}, program), programs))
+    assert all(len(run) == 1 for run in runs)
+    for program in programs:
+        assert [how for _, how in log({"HOTLOOP_CACHE": tmp_path}, program)] == ["loaded"]
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_definition_is_a_part_of_the_key():
+    """The checks compiled into a kernel come from the docstring of its twin in ref."""
+    files = set(cache.imports(ROOT / "kernels" / "cpu" / "linear.py"))
+    assert {ROOT / "kernels" / "ref" / "linear.py", ROOT / "kernels" / "jit.py"} <= files
+
+
+def test_without_a_compiler_kernels_say_so():
+    program = """
+import numpy as np
+from hotloop.kernels.cpu.activation import relu_forward
+try:
+    relu_forward(np.empty(3), np.ones(3))
+except RuntimeError as error:
+    print(error)
+"""
+    assert "NUMBA_DISABLE_JIT is set" in python("-c", program, env={"NUMBA_DISABLE_JIT": "1"})
