@@ -80,7 +80,7 @@ def digest(path):
 
 
 def imports(file):
-    """Files of this package that a file imports by relative imports; and the definition that a kernel's checks are of."""
+    """Files of this package that a file imports by relative imports; and the definition of a kernel's checks."""
     twin = file.parent.parent / "ref" / file.name
     if file.parent.name == "cpu" and twin.is_file():
         yield twin

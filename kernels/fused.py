@@ -1,4 +1,4 @@
-"""What a fused activation asks of the arguments of linear, on every backend: plain functions that Numba compiles, too."""
+"""What a fused activation asks of the arguments of linear, on every backend: plain functions, compiled too."""
 
 from .scalar import ACTIVATIONS, GELU, GELU_TANH, SILU
 

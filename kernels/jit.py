@@ -49,7 +49,7 @@ FLAGS = {"error_model": "numpy", "nogil": True}
 
 
 class _Uncompiled:
-    """What stands for machine code where NUMBA_DISABLE_JIT forbids it: importing works, calling says why it does not."""
+    """What stands for machine code where NUMBA_DISABLE_JIT forbids it: importing works, calling says why not."""
 
     def __getattr__(self, name):
         return self()

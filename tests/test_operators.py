@@ -217,9 +217,7 @@ def test_products(rng, name):
 KINDS = [np.bool_, np.uint8, np.int32, np.int64, np.float32, np.float64]
 
 
-@pytest.mark.parametrize(
-    "right", [*KINDS[::2], np.int64, "bool", "int", "float", "scalar"], ids=str
-)
+@pytest.mark.parametrize("right", [*KINDS[::2], np.int64, "bool", "int", "float", "scalar"], ids=str)
 @pytest.mark.parametrize("left", KINDS, ids=lambda t: t.__name__)
 @pytest.mark.parametrize("op", ["add", "div", "eq"])
 def test_promotion(op, left, right):

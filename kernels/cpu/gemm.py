@@ -29,6 +29,7 @@ ROWS_PER_CHUNK = 8 * ROWS  # their panels (KC deep) fit a quarter of a small L2
 CHUNK_WORK = 4e5  # multiply-adds that are worth handing to another thread: some 5 us
 SMALL = 400_000  # multiply-adds below which a product stays on the calling thread
 
+
 class Plain(NamedTuple):
     """Nothing happens to C after its last step, but for bias and ReLU in the registers."""
 
