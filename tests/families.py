@@ -1,6 +1,6 @@
 """Arguments for any kernel, made from its documented shapes: for tests that walk through all of them.
 
-Sizes are such that a kernel has several chunks and a remainder; values such that every formula is defined.
+LARGE sizes give a kernel several chunks and a remainder; values are such that every formula is defined.
 """
 
 import sys
@@ -8,32 +8,39 @@ import sys
 import numpy as np
 from hotloop.kernels import jit, warmup
 
-SIZES = {
-    **dict(N=700, D=130, E=9, H=70, T=5, L=1, P=3, B=3),
+# by the letters of kernels/README.md; FLAT: elements of arrays of any shape
+LARGE = {
+    **dict(N=700, D=130, E=9, H=70, T=5, L=1, P=3, B=3, FLAT=100_003),
     **dict(O=5, R=307, I=129, C=67, K=41, M=33, Q=7, S=1031),
 }
-FLAT = 100_003
+# around one vector
+SMALL = {
+    **dict(N=17, D=15, E=3, H=33, T=2, L=1, P=3, B=2, FLAT=31),
+    **dict(O=3, R=19, I=17, C=5, K=7, M=9, Q=3, S=33),
+}
 SCALARS = {
     **dict(ignore_index=-100, label_smoothing=0.1, activation=2, reduction=1, correction=1.0, blocks=3),
     **dict(low=0, high=1, step=0.25, size=9, stride=3, p=0.3, value=0.7),
 }
 
-# kernels whose arguments depend on one another: sizes, and values by name
-SPECIAL = {
-    "gemm.matmul_forward": (dict(M=141, N=150, P=141, Q=263, R=263, S=150), {}),
-    "gemm.bmm_forward": (dict(B=5, M=41, N=50, P=41, Q=63, R=63, S=50), {}),
-    "loss_distance.pairwise_distance_forward": ({}, {"p": 3.0}),
-    "loss_distance.pairwise_distance_backward": ({}, {"p": 3.0}),
-    "loss_multiclass.multi_margin_forward": ({}, {"p": 2}),
-    "index.nonzero_forward": ({"K": SIZES["N"]}, {"x": np.ones(SIZES["N"], bool)}),
-    "bilinear": ({"N": 61, "D": 31}, {}),
-}
-# one operand is dense, the other repeats its last row
-_strides = dict(a0=SIZES["Q"] * SIZES["R"] * SIZES["S"], a1=SIZES["R"] * SIZES["S"], a2=SIZES["S"], a3=1)
-BROADCAST = (
-    {"A": SIZES["P"] * _strides["a0"], "B": SIZES["S"]},
-    {**_strides, "b0": 0, "b1": 0, "b2": 0, "b3": 1},
-)
+
+def _special(path, s):
+    """Sizes, and values by name, of kernels whose arguments depend on one another."""
+    module = path.partition(".")[0]
+    if module == "broadcast":
+        # one operand is dense, the other is a row that repeats
+        strides = dict(a0=s["Q"] * s["R"] * s["S"], a1=s["R"] * s["S"], a2=s["S"], a3=1, b0=0, b1=0, b2=0, b3=1)
+        return {"A": s["P"] * strides["a0"], "B": s["S"]}, strides
+    if module == "gemm":
+        m, n, k = (141, 150, 263) if path.startswith("gemm.matmul") and s is LARGE else (41, 50, 63)
+        return dict(M=m, N=n, P=m, Q=k, R=k, S=n), {}
+    if module == "bilinear" and s is LARGE:
+        return {"N": 61, "D": 31}, {}
+    if path == "index.nonzero_forward":
+        return {"K": s["N"]}, {"x": np.ones(s["N"], bool)}
+    if path.startswith("loss_distance.pairwise"):
+        return {}, {"p": 3.0}
+    return {}, {"p": 2} if path == "loss_multiclass.multi_margin_forward" else {}
 
 
 def kernels():
@@ -41,14 +48,12 @@ def kernels():
     return {f"{module}.{name}": k for module in warmup.modules() for name, k in warmup.kernels(module).items()}
 
 
-def arguments(path, specification, dtype, rng):
+def arguments(path, specification, dtype, rng, sizes=LARGE):
     """A tuple of arguments, all optional arrays present."""
-    module = path.partition(".")[0]
-    sizes, values = BROADCAST if module == "broadcast" else SPECIAL.get(path) or SPECIAL.get(module, ({}, {}))
-    scope = {**SIZES, **sizes}
+    more, values = _special(path, sizes)
     if "bitwise" in path:
         dtype = np.int64
-    return tuple(_argument(a, scope, values, np.dtype(dtype), rng) for a in specification.arguments)
+    return tuple(_argument(a, {**sizes, **more}, values, np.dtype(dtype), rng) for a in specification.arguments)
 
 
 def _argument(a, scope, values, dtype, rng):
@@ -56,7 +61,7 @@ def _argument(a, scope, values, dtype, rng):
         return values[a.name]
     if not a.is_array:
         return {"float": float, "int": int, "bool": bool}[a.kind](SCALARS.get(a.name, a.kind != "bool"))
-    shape = (FLAT,) if a.any_shape else tuple(eval(d, {}, scope) for d in a.dims)
+    shape = (scope["FLAT"],) if a.any_shape else tuple(eval(d, {}, scope) for d in a.dims)
     kind = np.dtype(a.dtype if a.dtype not in ("", "any", "same") else dtype)
     if kind.kind == "f":
         return rng.uniform(0.1, 0.9, shape).astype(kind)

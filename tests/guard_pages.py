@@ -1,4 +1,4 @@
-"""Kernels on pointers, run with every operand flush against a protected page: a program for test_guard_pages.py.
+"""Kernels, run with every operand flush against a protected page: a program for test_guard_pages.py.
 
 One element too far, read or written, ends the process. Each case is named before it runs.
 """
@@ -7,6 +7,7 @@ import ctypes
 import itertools
 import mmap
 
+import families
 import numpy as np
 from helpers import Backend, arguments_of, close
 from hotloop.kernels.scalar import GELU, RELU
@@ -54,8 +55,15 @@ def products(dtype):
     sizes = [
         (1, 1, 1),
         (3, 5, 7),
+        (2, 65, 64),
+        (4, 127, 33),
+        (4, 64, 1),
+        (5, 16, 16),
+        (13, 31, 15),
         (14, 32, 16),
         (15, 33, 17),
+        (17, 48, 8),
+        (27, 63, 31),
         (29, 65, 257),
         (1, 700, 9),
         (61, 7, 300),
@@ -82,10 +90,22 @@ def layers(dtype):
             run("linear.linear_backward", dx, dw, db, dy, x, w, y, z, activation, True)
 
 
+def every_kernel():
+    """Numba checks no bounds: arrays need the same proof. Results are compared in the tests of each kernel."""
+    rng = np.random.default_rng(2)
+    for path, kernel in families.kernels().items():
+        args = families.arguments(path, kernel.kernel.spec, np.float32, rng, families.SMALL)
+        for end in (True, False):
+            print(path, "end" if end else "start", flush=True)
+            kernel(*(guarded(a, end) if isinstance(a, np.ndarray) else a for a in args))
+            _kept.clear()
+
+
 def main():
     for dtype in (np.float32, np.float64):
         products(dtype)
         layers(dtype)
+    every_kernel()
     print("finished")
 
 

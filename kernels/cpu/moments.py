@@ -102,7 +102,8 @@ def var_backward(dx, dy, x, mean, correction):
 @compiled
 def _std_gradient(begin, end, dvar, dy, y):
     zero, two = y.dtype.type(0), y.dtype.type(2)
-    for i in range(begin, end):
+    dvar, dy, y = dvar[begin:end], dy[begin:end], y[begin:end]
+    for i in range(y.size):
         dvar[i] = zero if y[i] == zero else dy[i] / (two * y[i])
 
 
