@@ -146,10 +146,22 @@ class Kernel:
             f"{a.name} {a.shape}" for a in self.spec.arguments if a.is_array
         )
         call = ", ".join(_formed_source(a, t) for a, t in zip(self.spec.arguments, types_, strict=True))
-        source = f"def inner({self.arguments}):\n    if entry({call}) != 0:\n        raise ValueError({message!r})\n"
+        wrong = " or ".join([*self._disagreements(types_), f"entry({call}) != 0"])
+        source = f"def inner({self.arguments}):\n    if {wrong}:\n        raise ValueError({message!r})\n"
         scope = {"entry": self.entry}
         exec(source, scope)
         return scope["inner"]
+
+
+    def _disagreements(self, types_):
+        """Conditions under which arrays of any shape are not of one: once flat, they would hide it."""
+        flat = [(a, t) for a, t in zip(self.spec.arguments, types_, strict=True) if a.any_shape]
+        first, type_ = next(((a, t) for a, t in flat if not a.optional), (None, None))
+        for a, t in flat:
+            if a is not first:
+                present = f"{a.name}.size != 0" if a.optional else "True"
+                differ = f"{a.name}.shape != {first.name}.shape" if t.ndim == type_.ndim else "True"
+                yield f"({present} and {differ})"
 
 
 def _bring_to_form(argument, value):
@@ -179,7 +191,9 @@ def _writable_view(array):
 
 def _type_problem(argument, type_):
     if not argument.is_array:
-        return None
+        number = types.Number if argument.kind == "float" else types.Integer
+        fits = isinstance(type_, (number, types.Boolean)) or isinstance(getattr(type_, "literal_type", None), number)
+        return None if fits else f"{argument.name}: expected {argument.kind}, got {type_}"
     if not isinstance(type_, types.Array):
         return f"{argument.name}: expected an array, got {type_}"
     if not argument.strided and type_.layout != "C":

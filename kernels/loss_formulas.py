@@ -147,7 +147,7 @@ def hinge_embedding(x, target, margin):
 def margin_ranking(x1, x2, target, margin):
     c = type(x1)
     gap = margin - target * (x1 - x2)
-    on = c(0) if gap < 0 else c(1)
+    on = c(1) if gap >= 0 else c(0)
     return positive(gap), -on * target, on * target, -on * (x1 - x2)
 
 
@@ -156,7 +156,7 @@ def triplet_margin(pos, neg, swap, margin):
     c = type(pos)
     least = swap if swap < neg else neg
     gap = margin + pos - least
-    on = c(0) if gap < 0 else c(1)
+    on = c(1) if gap >= 0 else c(0)
     share = c(1) if neg < swap else c(0.5)
     share = c(0) if neg > swap else share
     return positive(gap), on, -on * share, -on * (c(1) - share)

@@ -95,3 +95,12 @@ def test_bad_arguments(backend, dtype):
     ]:
         with pytest.raises(ValueError):
             bad()
+
+
+def test_nan_has_no_gradient(backend, dtype):
+    """The loss is NaN; the slope is that of the side which the sample is not on, as in torch."""
+    x1, x2, target = np.array([np.nan, 1.0], dtype), np.array([0.0, 2.0], dtype), np.ones(2, dtype)
+    loss, dx1, dx2 = (np.full(2, 7, dtype) for _ in range(3))
+    backend("loss_margin.margin_ranking_forward", loss, dx1, dx2, np.empty(0, dtype), x1, x2, target, 0.5, 0)
+    assert np.isnan(loss[0]) and loss[1] == 1.5
+    assert list(dx1) == [0, -1] and list(dx2) == [0, 1]

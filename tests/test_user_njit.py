@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from helpers import poison, python, same
 from hotloop.kernels.cpu.linear import linear_backward, linear_forward
+from hotloop.kernels.cpu.penalty import penalty_forward
 from hotloop.kernels.cpu.sgd import sgd_update
+from hotloop.kernels.cpu.sort import topk_forward
+from hotloop.kernels.cpu.unary import sqrt_forward
 from hotloop.kernels.scalar import TANH
 from numba import njit
 from numba.core.errors import TypingError
@@ -49,6 +52,44 @@ def test_types_are_checked_when_compiling(rng):
     y.flags.writeable = False
     with pytest.raises(TypingError, match="writable"):
         forward(y, absent, x, w, b)
+
+
+@njit
+def square_root(y, x):
+    sqrt_forward(y, x)
+
+
+@njit
+def penalise(value, w, strength):
+    penalty_forward(value, w, strength, 0)
+
+
+@njit
+def choose(y, x, count):
+    topk_forward(y, np.empty(y.shape, np.int64), x, count)
+
+
+def test_arrays_of_any_shape_must_be_of_one_in_compiled_code(rng):
+    x = rng.uniform(size=(2, 3))
+    y = np.empty_like(x)
+    square_root(y, x)
+    np.testing.assert_allclose(y, np.sqrt(x))
+    for wrong in (x.reshape(3, 2), x.reshape(6), x[:1]):
+        with pytest.raises(ValueError, match=r"sqrt_forward.*shape"):
+            square_root(y, wrong)
+
+
+def test_scalars_are_checked_when_compiling(rng):
+    value, w = np.empty(1), rng.standard_normal(5)
+    penalise(value, w, 2)
+    np.testing.assert_allclose(value, 2 * np.abs(w).sum())
+    with pytest.raises(TypingError, match="l1: expected float, got array"):
+        penalise(value, w, w)
+    x, y = rng.standard_normal((2, 5)), np.empty((2, 3))
+    choose(y, x, True)
+    np.testing.assert_array_equal(y, -np.sort(-x)[:, :3])
+    with pytest.raises(TypingError, match="largest: expected bool, got float64"):
+        choose(y, x, 0.5)
 
 
 def train(steps, x, target, w1, b1, w2, b2, hyper):
