@@ -45,6 +45,7 @@ from .nn.dtypes import float_ as float
 from .nn.dtypes import int_ as int
 from .nn.files import load, save
 from .nn.mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .nn.ops.activation import log_softmax, relu, softmax
 from .nn.ops.arithmetic import (
     add,
     bitwise_and,
@@ -52,6 +53,9 @@ from .nn.ops.arithmetic import (
     bitwise_xor,
     div,
     floor_divide,
+    logical_and,
+    logical_or,
+    logical_xor,
     maximum,
     minimum,
     mul,
@@ -234,7 +238,11 @@ __all__ = [
     "log1p",
     "log2",
     "log10",
+    "log_softmax",
+    "logical_and",
     "logical_not",
+    "logical_or",
+    "logical_xor",
     "logsumexp",
     "long",
     "lt",
@@ -273,6 +281,7 @@ __all__ = [
     "randn_like",
     "randperm",
     "reciprocal",
+    "relu",
     "remainder",
     "repeat_interleave",
     "reshape",
@@ -292,6 +301,7 @@ __all__ = [
     "sigmoid",
     "sign",
     "sin",
+    "softmax",
     "sort",
     "split",
     "sqrt",

@@ -66,6 +66,8 @@ class Conversions:
         return self if self._data.flags.c_contiguous else self.clone()
 
     def type_as(self, other: Tensor) -> Any:
+        if not isinstance(other, Conversions):
+            raise TypeError(f"type_as: expected a Tensor, got {type(other).__name__}")
         return self.to(other._data.dtype)
 
     def float(self) -> Any:

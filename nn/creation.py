@@ -99,6 +99,8 @@ def arange(
     """start, start + step, ... below `end`: int64 from integers, else float32. `arange(end)` begins at 0."""
     start, end = (0, start) if end is None else (start, end)
     start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
+    if not all(math.isfinite(x) for x in (start, end, step)):
+        raise ValueError(f"arange: expected finite numbers, got {start}, {end}, {step}")
     if step == 0:
         raise ValueError("arange: expected a step other than 0")
     if (end - start) * step < 0:

@@ -32,11 +32,17 @@ class Described:
         return "cpu" if type(self._data) is np.ndarray else same_device(self._data)
 
     @property
+    def is_cuda(self) -> bool:
+        return type(self._data) is not np.ndarray
+
+    @property
     def ndim(self) -> int:
         return len(self._data.shape)
 
     def dim(self) -> int:
         return len(self._data.shape)
+
+    ndimension = dim
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or its entry at `dim`."""
@@ -44,6 +50,8 @@ class Described:
 
     def numel(self) -> int:
         return self._data.size
+
+    nelement = numel
 
     def element_size(self) -> int:
         return self._data.dtype.itemsize

@@ -105,8 +105,11 @@ def _cuda(device: str):
     global _on_device
     if device != "cuda":
         raise ValueError(f"expected the device 'cpu' or 'cuda', got {device!r}")
+    backend = importlib.import_module("..kernels.cuda", __package__)
+    if not _on_device and not backend.is_available():
+        raise RuntimeError("expected numba-cuda and a CUDA device, found none; `python -m hotloop doctor` says more")
     _on_device = True
-    return importlib.import_module("..kernels.cuda", __package__)
+    return backend
 
 
 # ---- arrays of any strides

@@ -23,8 +23,11 @@ def float_dtype(dtype) -> np.dtype:
 
 def new_parameter(shape: tuple[int, ...], device=None, dtype=None) -> Parameter:
     """A parameter whose values are yet to be drawn."""
-    if any(size < 0 for size in shape):
-        raise ValueError(f"expected sizes of 0 or more, got {shape}")
+    for size in shape:
+        if isinstance(size, bool) or not hasattr(size, "__index__"):
+            raise TypeError(f"expected sizes as integers, got {size!r}")
+        if size < 0:
+            raise ValueError(f"expected sizes of 0 or more, got {shape}")
     return Parameter(empty(shape, float_dtype(dtype), as_device(device) or "cpu"))
 
 

@@ -236,6 +236,8 @@ def _normal_cdf(x: float) -> float:
 
 
 def _fill(tensor: Any, kernel: str, first: float, second: float):
+    if not hasattr(tensor, "shape"):
+        raise TypeError(f"expected a Tensor or an array to fill, got {type(tensor).__name__}")
     state = next_state(math.prod(tensor.shape))
     return _write(tensor, lambda array: call(kernel, array, state, float(first), float(second)))
 

@@ -74,6 +74,17 @@ class Context:
         """Keep arrays for backward. Changing the tensors they belong to before that is an error there."""
         self.saved = arrays
 
+    # torch's names
+    save_for_backward = save
+
+    @property
+    def saved_tensors(self) -> tuple:
+        return self.saved
+
+    @property
+    def needs_input_grad(self) -> tuple[bool, ...]:
+        return tuple(self.needs)
+
     def grad_into(self, i: int) -> tuple[Any, bool]:
         """Where backward shall write the gradient of argument `i`, and whether to add to what is there.
 

@@ -73,6 +73,9 @@ def fit(
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ValueError(f"epochs: expected an integer of at least 0, got {epochs!r}")
+    for name, object, method in (("model", model, "parameters"), ("optimizer", optimizer, "step")):
+        if not hasattr(object, method):
+            raise TypeError(f"{name}: expected one with {method}(), got {type(object).__name__}")
     for name, factor in (("l1", l1), ("l2", l2)):
         if not factor >= 0:
             raise ValueError(f"{name}: expected at least 0, got {factor}")
@@ -81,6 +84,9 @@ def fit(
     metrics = as_metrics(metrics)
     run = Run(model, optimizer, epochs, len(source) if hasattr(source, "__len__") else 0)
     hooks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+    for hook in hooks:
+        if not isinstance(hook, Callback):
+            raise TypeError(f"callbacks: expected Callbacks, got {type(hook).__name__}")
     if verbose:
         hooks.append(progress())
     with _mode(model, True):

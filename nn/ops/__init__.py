@@ -4,8 +4,10 @@ from typing import Any
 
 from ..tensor import Tensor
 from . import (
+    activation,
     arithmetic,
     compare,
+    create,
     einsum,
     extreme,
     gather,
@@ -20,7 +22,10 @@ from . import (
     unary,
 )
 
-_MODULES = (arithmetic, compare, extreme, gather, index, inplace, join, matmul, reduce, scatter, select, shape, unary)
+_MODULES = (
+    *(activation, arithmetic, compare, create, extreme, gather, index, inplace),
+    *(join, matmul, reduce, scatter, select, shape, unary),
+)
 
 # functions by name, for the front door
 FUNCTIONS = {"einsum": einsum.einsum}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..dtypes import result_type
 from ..tensor import Tensor, as_tensor
 from .binary import BITWISE, Add, Div, FloorDivide, Maximum, Minimum, Mul, Pow, Remainder, Sub
 from .constant import (
@@ -28,6 +29,9 @@ __all__ = [
     "bitwise_xor",
     "div",
     "floor_divide",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
     "maximum",
     "minimum",
     "mul",
@@ -75,11 +79,15 @@ def mul(a: Any, b: Any) -> Tensor:
 
 
 def div(a: Any, b: Any, rounding_mode: str | None = None) -> Tensor:
-    """a / b; integers give float32. rounding_mode "floor" or "trunc" rounds the result."""
+    """a / b; integers give float32. rounding_mode "floor" or "trunc" rounds the result, and keeps integers."""
     if rounding_mode == "floor":
         return floor_divide(a, b)
     if rounding_mode not in (None, "trunc"):
         raise ValueError(f"div: expected rounding_mode None, 'floor' or 'trunc', got {rounding_mode!r}")
+    if rounding_mode and result_type(*(x if is_number(x) else as_tensor(x)._data for x in (a, b))).kind != "f":
+        quotient = floor_divide(a, b)
+        # floor went past the negative ones that have a remainder
+        return quotient + (quotient.lt(0) & (quotient * b).ne(a))
     if is_number(b) and isinstance(a, Tensor):
         y = DivConstant.apply(*number_with(as_float(a), b))
     elif is_number(a):
@@ -165,6 +173,20 @@ def reflected(function: Callable) -> Callable:
     return method
 
 
+def _logical(name: str, function: Callable) -> Callable:
+    def operation(a: Any, b: Any) -> Tensor:
+        return function(as_tensor(a).bool(), as_tensor(b).bool())
+
+    operation.__name__ = operation.__qualname__ = name
+    operation.__doc__ = f"Of whether elements are not 0, as torch.{name}"
+    return operation
+
+
+logical_and = _logical("logical_and", bitwise_and)
+logical_or = _logical("logical_or", bitwise_or)
+logical_xor = _logical("logical_xor", bitwise_xor)
+
+
 def attach(cls: Any) -> None:
     operators = {
         "add": add,
@@ -183,16 +205,8 @@ def attach(cls: Any) -> None:
         setattr(cls, f"__r{name}__", reflected(function))
     for function in (add, sub, rsub, mul, div, pow, floor_divide, remainder, maximum, minimum):
         setattr(cls, function.__name__, function)
-    for function in (bitwise_and, bitwise_or, bitwise_xor):
+    for function in (bitwise_and, bitwise_or, bitwise_xor, logical_and, logical_or, logical_xor):
         setattr(cls, function.__name__, function)
-        setattr(cls, function.__name__.replace("bitwise", "logical"), _logical(function))
     cls.multiply, cls.divide, cls.true_divide, cls.subtract = mul, div, div, sub
     cls.__neg__ = lambda self: Neg.apply(self)
     cls.__pos__ = lambda self: self
-
-
-def _logical(function: Callable) -> Callable:
-    def operation(a: Any, b: Any) -> Tensor:
-        return function(as_tensor(a).bool(), as_tensor(b).bool())
-
-    return operation

@@ -22,6 +22,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     """
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
+    if not isinstance(equation, str):
+        raise TypeError(f"einsum: expected an equation such as 'ij,jk->ik' first, got {type(equation).__name__}")
     tensors = [as_tensor(x) for x in operands]
     terms, output = _parsed(equation.replace(" ", ""), tensors)
     pairs = [_diagonals(x, term) for x, term in zip(tensors, terms, strict=True)]

@@ -124,7 +124,7 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
     x = as_tensor(x)
     if min is None and max is None:
         raise ValueError("clamp: expected min or max, got neither")
-    if isinstance(min, Tensor) or isinstance(max, Tensor) or x._data.dtype.kind != "f":
+    if any(bound is not None and not is_number(bound) for bound in (min, max)) or x._data.dtype.kind != "f":
         x = x if min is None else maximum(x, min)
         return x if max is None else minimum(x, max)
     low = -math.inf if min is None else number_with(x, min)[1]
@@ -161,4 +161,6 @@ def attach(cls: Any) -> None:
     for function in (masked_fill, clamp, clip, lerp, tril, triu):
         setattr(cls, function.__name__, function)
     cls.clip = clamp
+    cls.clamp_min = lambda self, min: clamp(self, min)
+    cls.clamp_max = lambda self, max: clamp(self, None, max)
     cls.where = lambda self, condition, other: where(condition, self, other)
