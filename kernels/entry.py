@@ -152,7 +152,6 @@ class Kernel:
         exec(source, scope)
         return scope["inner"]
 
-
     def _disagreements(self, types_):
         """Conditions under which arrays of any shape are not of one: once flat, they would hide it."""
         flat = [(a, t) for a, t in zip(self.spec.arguments, types_, strict=True) if a.any_shape]
