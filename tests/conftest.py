@@ -1,11 +1,19 @@
-"""Fixtures for every test: `backend`, `dtype`, `rng`. The helpers themselves are in helpers.py."""
+"""Fixtures for every test: `backend`, `dtype`, `rng`, `process`. The helpers themselves are in helpers.py.
 
+Tests marked `@pytest.mark.process(selection..., env={...}, needs="module")` run a selection of the tests in a process
+of their own (another CPU, bounds checking, the CUDA simulator). These processes run one after the other on the second
+core, beside the tests of this process; the test itself comes last and asks how it went.
+"""
+
+import importlib.util
+import os
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import hypothesis
 import numpy as np
 import pytest
-from helpers import DTYPES, Backend, cuda_missing
+from helpers import DTYPES, Backend, cuda_missing, run_tests
 
 hypothesis.settings.register_profile("hotloop", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("hotloop")
@@ -27,3 +35,42 @@ def dtype(request):
 def rng(request):
     """A generator seeded by the test's name: the same numbers in every run and in any order of tests."""
     return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+
+
+_inside = "HOTLOOP_TEST_PROCESS" in os.environ
+_beside = ThreadPoolExecutor(1)
+_running: dict = {}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "process: a selection of tests that runs in a process of its own")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("process") is not None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    for item in session.items:
+        mark = item.get_closest_marker("process")
+        if mark and not _inside and not session.config.option.collectonly and not _lacking(mark):
+            _running[item.nodeid] = _beside.submit(run_tests, *mark.args, env=mark.kwargs.get("env"))
+
+
+def pytest_sessionfinish():
+    _beside.shutdown(wait=False, cancel_futures=True)
+
+
+def _lacking(mark):
+    needs = mark.kwargs.get("needs")
+    return needs if needs and importlib.util.find_spec(needs) is None else ""
+
+
+@pytest.fixture
+def process(request):
+    """Waits for the process of this test; fails with all it said."""
+    lacking = _lacking(request.node.get_closest_marker("process"))
+    if _inside or lacking:
+        pytest.skip(f"{lacking} is not installed" if lacking else "this is such a process")
+    return _running[request.node.nodeid].result

@@ -204,8 +204,9 @@ def python(*args, env=None, cwd=ROOT, timeout=600):
     return done.stdout
 
 
-def pytest_process(*selection, env=None, timeout=600):
-    """Run the selected tests in a process of their own (another CPU, bounds checking, the CUDA simulator)."""
+def run_tests(*selection, env=None, timeout=900):
+    """Run the selected tests in a process of their own; see conftest.py."""
+    env = {**(env or {}), "HOTLOOP_TEST_PROCESS": "1"}
     out = python("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *selection, env=env, timeout=timeout)
     passed = re.search(r"(\d+) passed", out)
     assert passed and int(passed[1]) > 0, f"no test ran:\n{out[-4000:]}"

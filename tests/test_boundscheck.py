@@ -5,7 +5,8 @@ Code on pointers is not covered by it: see test_guard_pages.py.
 
 import re
 
-from helpers import pytest_process, python
+import pytest
+from helpers import python
 
 # kernels that index by data (labels), and kernels with edges of blocks
 SUBSET = ["tests/test_softmax.py", "tests/test_cross_entropy.py", "tests/test_sgd.py", "tests/test_linear.py"]
@@ -59,5 +60,6 @@ region(np.zeros(9), 9)
     assert re.match("refused", python("-c", program, env=CHECKED))
 
 
-def test_nothing_is_out_of_bounds():
-    pytest_process(*SUBSET, "-k", "cpu and float32", env=CHECKED)
+@pytest.mark.process(*SUBSET, "-k", "cpu and float32", env=CHECKED)
+def test_nothing_is_out_of_bounds(process):
+    process()

@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 import pytest
-from helpers import Backend, absent, agree, close, poison, pytest_process, python, require_cuda
+from helpers import Backend, absent, agree, close, poison, python, require_cuda
 
 # in the simulator NumPy computes, and warns where a device is silent: 0 / 0 of an empty mean, integers that wrap
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in scalar:RuntimeWarning")
@@ -27,11 +27,9 @@ SMALL = {
 }
 
 
-def test_in_the_simulator():
-    if SIMULATED:
-        pytest.skip("this is the simulator")
-    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
-    pytest_process(__file__, env={"NUMBA_ENABLE_CUDASIM": "1"})
+@pytest.mark.process(__file__, env={"NUMBA_ENABLE_CUDASIM": "1"}, needs="numba_cuda")
+def test_in_the_simulator(process):
+    process()
 
 
 def test_import_leaves_cuda_alone():

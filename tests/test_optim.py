@@ -2,12 +2,11 @@
 
 import copy
 import gc
-import os
 import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import close, pytest_process, require_cuda, same
+from helpers import close, require_cuda, same
 from hotloop import nn, optim
 from hotloop.nn.doors import from_host, to_host
 from hotloop.nn.tape import no_grad
@@ -240,11 +239,9 @@ def test_on_cuda_as_on_the_cpu(rng):
     )
 
 
-def test_in_the_cuda_simulator():
-    if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
-        pytest.skip("this is the simulator")
-    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
-    pytest_process(__file__, "-k", "test_on_cuda", env={"NUMBA_ENABLE_CUDASIM": "1"})
+@pytest.mark.process(__file__, "-k", "test_on_cuda", env={"NUMBA_ENABLE_CUDASIM": "1"}, needs="numba_cuda")
+def test_in_the_cuda_simulator(process):
+    process()
 
 
 # ---- groups
