@@ -1,0 +1,132 @@
+"""Modes of each thread, training in several threads, and what the tape lets go of."""
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+from hotloop.nn.engine import grad
+from hotloop.nn.parameter import Parameter
+from hotloop.nn.tape import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from toys import ONES, Flat, Mul, backward, leaf
+
+# ---- modes and threads
+
+
+def test_modes():
+    x = leaf(1, 2)
+    with no_grad():
+        assert not Mul.apply(x, x).requires_grad
+        with enable_grad():
+            assert Mul.apply(x, x).requires_grad
+        assert not is_grad_enabled()
+    with set_grad_enabled(False):
+        assert not is_grad_enabled()
+    assert is_grad_enabled()
+    set_grad_enabled(False)
+    assert not is_grad_enabled()
+    set_grad_enabled(True)
+
+    @no_grad()
+    def outside():
+        return is_grad_enabled()
+
+    @no_grad
+    def bare():
+        return is_grad_enabled()
+
+    @set_grad_enabled(False)
+    def switched():
+        return is_grad_enabled()
+
+    assert not outside() and not bare() and not switched() and is_grad_enabled()
+    switch = no_grad()
+    with switch, switch:
+        assert not is_grad_enabled()
+    assert is_grad_enabled()
+    with pytest.raises(KeyError), no_grad():
+        raise KeyError
+    assert is_grad_enabled()
+
+
+def test_the_mode_is_the_threads_own():
+    modes = []
+    with no_grad():
+        thread = threading.Thread(target=lambda: modes.append(is_grad_enabled()))
+        thread.start()
+        thread.join()
+    assert modes == [True]
+
+
+def test_two_threads_train_at_once():
+    results = {}
+
+    def train(key):
+        w = leaf(key, key, cls=Parameter)
+        for _ in range(200):
+            w.grad = None
+            h = Mul.apply(w, w)
+            backward(Mul.apply(h, w))
+            assert np.array_equal(w.grad, 3 * w.data**2), w.grad
+        results[key] = w.grad.copy()
+
+    threads = [threading.Thread(target=train, args=(key,)) for key in (2, 3, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {key: value[0] for key, value in results.items()} == {2: 12, 3: 27, 5: 75}
+
+
+# ---- memory
+
+
+@pytest.fixture
+def no_collector():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_backward_lets_go_of_arrays_and_nodes(no_collector):
+    x = leaf(1, 2)
+    h = Mul.apply(x, x)
+    y = Mul.apply(h, h)
+    arrays = [weakref.ref(h.data), weakref.ref(h.grad_fn), weakref.ref(h)]
+    del h
+    # kept for backward: the array and its node, but not the tensor
+    assert [r() is None for r in arrays] == [False, False, True]
+    y.backward(ONES)
+    assert [r() is None for r in arrays] == [True, True, True]
+    assert y.grad_fn.saved is None
+
+
+def test_an_abandoned_graph_goes_without_the_collector(no_collector):
+    x = leaf(1, 2)
+    y = Mul.apply(x, x)
+    y.register_hook(lambda g: g)
+    parts = [weakref.ref(y), weakref.ref(y.data), weakref.ref(y.grad_fn)]
+    del y
+    assert all(r() is None for r in parts)
+
+
+def test_a_step_makes_no_garbage(no_collector):
+    w = leaf(1, 2, cls=Parameter)
+    for _ in range(3):
+        backward(Mul.apply(Mul.apply(w, w), w))
+        grad(Mul.apply(w, w), w, ONES)
+    assert gc.collect() == 0
+
+
+def test_long_chains():
+    x = leaf(1.0)
+    y = x
+    for _ in range(50_000):
+        y = Flat.apply(y)
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [1])
+    for _ in range(50_000):
+        y = Flat.apply(y)
+    del y
