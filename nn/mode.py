@@ -26,7 +26,9 @@ class set_grad_enabled:
     """Switch recording on or off, at once; as a context manager, until its end. A decorator as well."""
 
     def __init__(self, enabled: bool) -> None:
-        self._enabled = bool(enabled)
+        if not isinstance(enabled, bool):
+            raise TypeError(f"set_grad_enabled: expected True or False, got {enabled!r}")
+        self._enabled = enabled
         self._before = [mode.enabled]
         mode.enabled = self._enabled
 

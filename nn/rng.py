@@ -11,6 +11,7 @@ call `manual_seed` in each.
 """
 
 import itertools
+import operator
 import os
 import threading
 
@@ -73,7 +74,10 @@ def _on_host(array, device):
 
 def manual_seed(seed: int) -> None:
     """Begin this thread's random numbers anew, on every device. Negative seeds count down from 2**64, as in torch."""
-    seed = int(seed)
+    try:
+        seed = operator.index(seed)
+    except TypeError:
+        raise TypeError(f"manual_seed: expected an integer, got {type(seed).__name__} {seed!r}") from None
     if not -(1 << 63) <= seed < LIMIT:
         raise ValueError(f"manual_seed: expected a seed of -2**63 .. 2**64 - 1, got {seed}")
     _process.seed_with(seed % LIMIT)

@@ -177,6 +177,8 @@ def test_manual_seed(rng_module):
     assert rng_module.seed() == rng_module.initial_seed()
     with pytest.raises(ValueError, match="seed"):
         rng_module.manual_seed(2**64)
+    with pytest.raises(TypeError, match=r"expected an integer, got float 1.5"):
+        rng_module.manual_seed(1.5)
 
 
 def test_rng_state(rng_module):

@@ -16,6 +16,8 @@ from toys import ONES, Flat, Mul, backward, leaf
 
 def test_modes():
     x = leaf(1, 2)
+    with pytest.raises(TypeError, match="expected True or False, got 'a'"):
+        set_grad_enabled("a")
     with no_grad():
         assert not Mul.apply(x, x).requires_grad
         with enable_grad():
