@@ -24,7 +24,8 @@ def run(files, cores):
         out = Path(folder) / "bench.json"
         # without the options of the tests, which list the slowest
         command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "--benchmark-max-time=0.4"]
-        command += ["--benchmark-min-rounds=5", "--benchmark-quiet", "--benchmark-disable-gc", f"--benchmark-json={out}", *map(str, files)]
+        command += ["--benchmark-min-rounds=5", "--benchmark-quiet", "--benchmark-disable-gc"]
+        command += [f"--benchmark-json={out}", *map(str, files)]
         pin = (lambda: os.sched_setaffinity(0, cores)) if cores else None
         done = subprocess.run(command, cwd=HERE.parent, preexec_fn=pin)
         if done.returncode:
