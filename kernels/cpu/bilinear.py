@@ -8,7 +8,8 @@ dw in their order. Making pairs is D * E multiplications a sample, the products 
 """
 
 from ..jit import compiled, kernel, parallel_for, scratch
-from .gemm import Plain, gemm, no_epilogue
+from .epilogue import Plain, no_epilogue
+from .gemm import gemm
 from .pack import Matrix
 
 # pairs of a block, in elements: 1 MB of float32; at least some rows, to be worth packing the weight for

@@ -12,11 +12,8 @@ On the last steps of depth the epilogue follows the tile: bias and ReLU before i
 activations on a tile that is still in L1.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
-from ..jit import compiled, kernel, overload, parallel_for, scratch
+from ..jit import compiled, kernel, parallel_for, scratch
+from .epilogue import finish_rows, finish_tile, in_registers, no_epilogue
 from .pack import Matrix, pack_panels, panel_size
 from .target import DOUBLE_LANES, FLOAT_LANES, ROWS, VECTORS
 from .thin import THIN, thin
@@ -30,69 +27,9 @@ CHUNK_WORK = 4e5  # multiply-adds that are worth handing to another thread: some
 SMALL = 400_000  # multiply-adds below which a product stays on the calling thread
 
 
-class Plain(NamedTuple):
-    """Nothing happens to C after its last step, but for bias and ReLU in the registers."""
-
-    bias: np.ndarray  # (N,) or (0,)
-    relu: bool
-
-
-def in_registers(epilogue):
-    """Whether the tile itself does all of an epilogue. Compiled code; epilogues overload it."""
-    raise NotImplementedError("in_registers is for compiled code")
-
-
-def finish_rows(epilogue, corner, line, at, columns):
-    """What an epilogue does to corner[line : line + columns], a piece of a row in L1 that will become C[at : ...].
-
-    The bias is in already. Compiled code; epilogues overload it, and write what else they keep.
-    """
-    raise NotImplementedError("finish_rows is for compiled code")
-
-
-@overload(in_registers)
-def _in_registers(epilogue):
-    if epilogue.instance_class is Plain:
-        return lambda epilogue: True
-    return None
-
-
-@overload(finish_rows)
-def _finish_rows(epilogue, corner, line, at, columns):
-    if epilogue.instance_class is not Plain:
-        return None
-
-    def finish(epilogue, corner, line, at, columns):
-        row = corner[line : line + columns]
-        if epilogue.relu:
-            for j in range(row.size):
-                row[j] = 0 if row[j] <= 0 else row[j]
-
-    return finish
-
-
 @compiled
 def lanes_of(array):
     return FLOAT_LANES if array.itemsize == 4 else DOUBLE_LANES
-
-
-@compiled
-def _finish_tile(corner, width, c, at, ldc, rows, columns, add, bias, first, last, epilogue):
-    """Hand a tile from L1 to C: what of it lies inside C, with what the registers did not do."""
-    for i in range(rows):
-        # slices: an index that Numba knows to count from zero is no obstacle to vectors
-        row, target = corner[i * width : i * width + columns], c[at + i * ldc : at + i * ldc + columns]
-        if add:
-            for j in range(columns):
-                row[j] += target[j]
-        if bias.size:
-            start = bias[first : first + columns]
-            for j in range(columns):
-                row[j] += start[j]
-        if last:
-            finish_rows(epilogue, corner, i * width, at + i * ldc, columns)
-        for j in range(columns):
-            target[j] = row[j]
 
 
 @compiled
@@ -124,7 +61,7 @@ def _chunks(begin, end, across, rows, columns, a, b, c, ldc, m, n, top, left, de
                 begin_with = start_whole if whole else 0
                 tile(c, high, wide, depth, a_at, b_at, to, ld, begin_with, bias_at, relu and whole)
                 if not whole:
-                    _finish_tile(corner, width, c, at, ldc, high, wide, start == 1, bias, left + j, last, epilogue)
+                    finish_tile(corner, width, c, at, ldc, high, wide, start == 1, bias, left + j, last, epilogue)
 
 
 @compiled
@@ -195,11 +132,6 @@ def product(m, n, k, a, b, c, ldc, accumulate, epilogue):
             finish_rows(epilogue, c, i * ldc, i * ldc, n)
     else:
         gemm(m, n, k, a, b, c, ldc, accumulate, epilogue)
-
-
-@compiled
-def no_epilogue(c):
-    return Plain(c[:0], False)
 
 
 @compiled

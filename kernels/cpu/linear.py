@@ -12,7 +12,8 @@ import numpy as np
 from .. import fused, scalar
 from ..jit import compiled, kernel, overload, parallel_for, scratch
 from .activate import activate_grad_row, activate_row
-from .gemm import finish_rows, in_registers, no_epilogue, product
+from .epilogue import finish_rows, in_registers, no_epilogue
+from .gemm import product
 from .pack import Matrix
 
 SUM_ROWS = 128  # rows summed before they are added to the total: rounding grows with the blocks, not the rows
