@@ -114,22 +114,20 @@ def _run(seeds: list, retain: bool, found: dict | None = None, between: Any = ()
         while heap:
             node = heappop(heap)[1]
             grads, node.grads = node.grads, None
-            edges, indices = node.edges, node.indices
+            edges = node.edges
             if edges is None:
                 raise RuntimeError(
                     f"backward through {node.name()} a second time: its saved arrays are gone; "
                     "call backward(retain_graph=True) the first time"
                 )
+            if node.hooks is not None:
+                _run_hooks(node, grads, found is None)
             for i, dy in enumerate(grads):
-                if dy is not None:
-                    if node.hooks is not None and i in node.hooks:
-                        dy = grads[i] = _hooked(node.hooks[i], dy, found is None)
-                    if not dy.flags.c_contiguous:
-                        dy = grads[i] = contiguous(dy)
-            if node.versions is not None:
+                if dy is not None and not dy.flags.c_contiguous:
+                    grads[i] = contiguous(dy)
+            if node.versions:
                 _check_versions(node)
-            if retain is not node.retained:
-                node.retained = retain
+            node.retained = retain
             if found is None:
                 results = node.function.backward(node, *grads)
             else:
@@ -151,19 +149,22 @@ def _run(seeds: list, retain: bool, found: dict | None = None, between: Any = ()
             for i, edge in enumerate(edges):
                 if edge is None or (result := results[i]) is None:
                     continue
-                if type(edge) is Context:
-                    shape, dtype = edge.outputs[indices[i]]
+                if type(edge) is tuple:
+                    behind, index = edge
+                    shape, dtype = behind.outputs[index]
                     if result.shape != shape or result.dtype is not dtype:
                         result = _fitted(node, i, result, shape, dtype)
-                    _to_node(heap, edge, indices[i], result)
+                    _to_node(heap, behind, index, result)
+                elif result is edge._grad_buffer and found is None and not edge._hooks:
+                    # written where it belongs: see Context.grad_into
+                    edge._has_grad = True
                 else:
                     data = edge._data
                     if result.shape != data.shape or result.dtype is not data.dtype:
                         result = _fitted(node, i, result, data.shape, data.dtype)
                     _to_leaf(edge, result, late, found)
             result = results = data = None
-            if node._handed is not None:
-                node._handed = None
+            node.handed = None
             if not retain:
                 node.edges = node.saved = node.versions = None
             edge = edges = None
@@ -178,6 +179,13 @@ def _run(seeds: list, retain: bool, found: dict | None = None, between: Any = ()
         mode.enabled = enabled
         for _, node in heap:
             node.grads = None
+
+
+def _run_hooks(node: Context, grads: list, retaining: bool) -> None:
+    """Let the hooks of a node's outputs see and replace their gradients."""
+    for i, hooks in node.hooks.items():
+        if grads[i] is not None:
+            grads[i] = _hooked(hooks, grads[i], retaining)
 
 
 def _to_node(heap: list, node: Context, index: int, gradient: Any) -> None:
@@ -283,26 +291,28 @@ def _between(outputs: Sequence[Tensor], found: dict) -> set:
         node = stack.pop()
         if node.order not in behind:
             behind[node.order] = node
-            stack += [edge for edge in node.edges or () if type(edge) is Context]
+            stack += [edge[0] for edge in node.edges or () if type(edge) is tuple]
     between: set = set()
     # the earliest first: what a node leads to is then known
     for order in sorted(behind, reverse=True):
         node = behind[order]
         # one that was let go is run for its error
         edges = node.edges
-        if edges is None or any(_wanted(e, i, found, between) for e, i in zip(edges, node.indices, strict=True)):
+        if edges is None or any(_wanted(edge, found, between) for edge in edges):
             between.add(node)
     return between
 
 
-def _wanted(edge: Any, index: int, found: dict, between: set) -> bool:
-    return edge is not None and (edge in between or (edge, index) in found)
+def _wanted(edge: Any, found: dict, between: set) -> bool:
+    if type(edge) is tuple:
+        return edge[0] in between or edge in found
+    return edge is not None and (edge, 0) in found
 
 
 def _narrowed(node: Context, grads: list, found: dict, between: set) -> Any:
     """Run backward for those arguments alone that lead to a place in `found`."""
     needs = node.needs
-    node.needs = [_wanted(e, i, found, between) for e, i in zip(node.edges, node.indices, strict=True)]
+    node.needs = [_wanted(edge, found, between) for edge in node.edges]
     node.direct = False
     try:
         results = node.function.backward(node, *grads)

@@ -37,25 +37,26 @@ class Context:
         "__dict__",
         "__weakref__",
         "device",
+        "direct",
         "edges",
         "function",
         "grads",
-        "indices",
+        "handed",
+        "hooks",
         "needs",
         "order",
         "outputs",
+        "retained",
         "saved",
         "versions",
     )
 
-    # in a slot: what every node has
     function: type[Function]
     device: str
     needs: list[bool]
     saved: Any
-    # for each argument None, the leaf, or the node that made it and as which of its outputs; None once let go
+    # for each argument None, the leaf, or (the node that made it, as which of its outputs); None once let go
     edges: Any
-    indices: list[int]
     # later nodes have lower numbers
     order: int
     # (shape, dtype) of each, and while backward runs the gradients of each
@@ -63,12 +64,13 @@ class Context:
     grads: Any
     # (counter, value) of the tensors whose memory was saved
     versions: Any
-
-    # rare: kept in the instance's dictionary when there is one
-    hooks: dict | None = None
-    direct = True  # whether grad_into may hand out the gradients of leaves
-    retained = False  # in backward: whether it may come again, and so whether what forward left must stay as it is
-    _handed: list | None = None
+    # of gradients of outputs, by the output's number
+    hooks: dict | None
+    # in backward: whether it may come again, and so whether what forward left must stay as it is
+    retained: bool
+    # whether grad_into may hand out the gradients of leaves, and those that it did
+    direct: bool
+    handed: list | None
 
     def save(self, *arrays) -> None:
         """Keep arrays for backward. Changing the tensors they belong to before that is an error there."""
@@ -94,16 +96,18 @@ class Context:
         if not self.needs[i]:
             return absent(self.outputs[0][1]), False
         edge = self.edges[i]
-        if type(edge) is Context:
-            shape, dtype = edge.outputs[self.indices[i]]
+        if type(edge) is tuple:
+            node, index = edge
+            shape, dtype = node.outputs[index]
             return empty(shape, dtype, self.device), False
-        if edge._hooks or not self.direct or (self._handed is not None and any(leaf is edge for leaf in self._handed)):
-            return empty(edge._data.shape, edge._data.dtype, self.device), False
+        handed = self.handed
         # the same leaf may be several arguments: only the first may write into it
-        if self._handed is None:
-            self._handed = [edge]
+        if edge._hooks or not self.direct or (handed is not None and any(leaf is edge for leaf in handed)):
+            return empty(edge._data.shape, edge._data.dtype, self.device), False
+        if handed is None:
+            self.handed = [edge]
         else:
-            self._handed.append(edge)
+            handed.append(edge)
         return edge._gradient(), edge._has_grad
 
     def name(self) -> str:
@@ -152,66 +156,57 @@ class Function:
     @classmethod
     def apply(cls, *args) -> Any:
         """Run forward on tensors, arrays and values; record the node when an argument needs a gradient."""
-        ctx = Context()
-        recording, on, strided, first = False, mode.enabled, cls.strided, None
-        arrays, needs, edges, indices, tensors = [], [], [], [], []
-        for value in args:
-            need, edge, index = False, None, 0
+        arrays, tensors, first = list(args), [], None
+        needs, edges = [False] * len(args), [None] * len(args)
+        enabled, recording, strided = mode.enabled, False, cls.strided
+        for i, value in enumerate(args):
             if isinstance(value, Tensor):
                 tensors.append(value)
-                if on and value._requires_grad:
-                    need = recording = True
-                    edge, index = value._node, value._index
-                    if edge is None:
-                        edge = value
-                value = value._data
-                first = value
-                if not strided and not value.flags.c_contiguous:
-                    value = contiguous(value)
+                if enabled and value._requires_grad:
+                    recording = needs[i] = True
+                    node = value._node
+                    edges[i] = value if node is None else (node, value._index)
+                first = value = value._data
             elif type(value) is _ndarray:
                 if first is None:
                     first = value
-                if not strided and not value.flags.c_contiguous:
-                    value = contiguous(value)
-            elif first is None and type(value) not in _PLAIN and hasattr(value, "__cuda_array_interface__"):
-                value = first = adopt(value)
-            arrays.append(value)
-            needs.append(need)
-            edges.append(edge)
-            indices.append(index)
+            elif type(value) in _PLAIN:
+                continue
+            elif first is None and hasattr(value, "__cuda_array_interface__"):
+                first = value = adopt(value)
+            else:
+                continue
+            arrays[i] = value if strided or value.flags.c_contiguous else contiguous(value)
+        ctx = Context()
         ctx.function = cls
         ctx.needs = needs
         ctx.edges = edges
-        ctx.indices = indices
         ctx.saved = ()
         ctx.device = "cpu" if first is None or type(first) is _ndarray else same_device(first)
-        y = cls.forward(ctx, *arrays)
-        node = None
+        result = cls.forward(ctx, *arrays)
+        several = type(result) is tuple
         if recording:
-            node = ctx
             ctx.order = -next(_count)
-            ctx.grads = ctx.versions = None
-        if type(y) is not tuple:
-            output = wrap(y, node, 0, tensors)
-            if recording:
-                ctx.outputs = ((y.shape, y.dtype),)
-                if ctx.saved:
-                    tensors.append(output)
-                    ctx.versions = _versions(ctx.saved, tensors)
-            return output
-        outputs = tuple([wrap(a, node, i, tensors) for i, a in enumerate(y)])
-        if recording:
-            ctx.outputs = tuple([(a.shape, a.dtype) for a in y])
-            if ctx.saved:
-                ctx.versions = _versions(ctx.saved, [*tensors, *outputs])
+            ctx.grads = ctx.versions = ctx.hooks = ctx.handed = None
+            ctx.retained, ctx.direct = False, True
+            ctx.outputs = tuple([(y.shape, y.dtype) for y in result]) if several else ((result.shape, result.dtype),)
+        node = ctx if recording else None
+        if several:
+            outputs = tuple([wrap(y, node, i, tensors) for i, y in enumerate(result)])
+            tensors += outputs
+        else:
+            outputs = wrap(result, node, 0, tensors)
+            tensors.append(outputs)
+        if recording and ctx.saved:
+            ctx.versions = _versions(ctx.saved, tensors)
         return outputs
 
 
-def _versions(saved: tuple, tensors: list) -> list | None:
+def _versions(saved: tuple, tensors: list) -> list:
     """The version counters of the tensors whose memory was saved, with their present values."""
     found = []
     for array in saved:
         version = version_of(array, tensors)
         if version is not None:
             found.append((version, version[0]))
-    return found or None
+    return found
