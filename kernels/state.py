@@ -26,6 +26,7 @@ NEXT = 32  # next chunk to claim
 ACTIVE = 40  # workers inside a region
 SLEEPERS = 48  # workers asleep
 FAULT = 56  # with bounds checking: 1 after a body left its arrays
+PRODUCTS = 57  # bf16 products of a float32 product on AMX tiles: 6, 3 or 1; 0 without AMX, or without leave to use it
 WORDS = 64
 
 SLOTS = 8
