@@ -17,6 +17,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _kept = []
 
 
+def protect(page):
+    """Let nobody read or write the page at that address."""
+    if _libc.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(PAGE), 0):
+        raise OSError(ctypes.get_errno(), "mprotect")
+
+
 def guarded(values, end):
     """A copy of `values` whose last element (or first, if not end) lies next to a page that may not be touched."""
     values = np.ascontiguousarray(values)
@@ -24,9 +30,8 @@ def guarded(values, end):
     memory = mmap.mmap(-1, room + 2 * PAGE)
     _kept.append(memory)
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    for page in (start, start + PAGE + room):
-        if _libc.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(PAGE), 0):
-            raise OSError(ctypes.get_errno(), "mprotect")
+    protect(start)
+    protect(start + PAGE + room)
     offset = PAGE + (room - values.nbytes if end else 0)
     array = np.frombuffer(memory, values.dtype, values.size, offset).reshape(values.shape)
     array[...] = values
