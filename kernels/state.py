@@ -1,4 +1,4 @@
-"""Process state that compiled code must see, and the few machine operations Numba does not offer.
+"""Process state that compiled code must see, scratch memory, and functions as addresses.
 
 Numba freezes Python globals into compiled code. What may change during a process (threads, the pool, scratch
 memory) lives in one array of 64-bit words instead, behind the symbol `hotloop_state`; compiled code, cached or
@@ -6,7 +6,6 @@ fresh, ours or a user's, reads the words through the intrinsics below.
 """
 
 import ctypes
-import platform
 import sys
 
 import llvmlite.binding as llvm
@@ -21,13 +20,14 @@ THREADS = 0  # threads a parallel region may use, set_num_threads
 WORKERS = 1  # workers alive
 SCRATCH = 2  # 8 words: thread-local storage keys of the scratch slots
 LOCK = 16  # 1 while a region runs
-JOB = 24  # generation, open, body, context, n, grain, chunks
-NEXT = 32  # next chunk to claim
+GENERATION = 24  # odd while a region is open, one more at each opening and each closing
+JOB = 32  # 8 words: what the region is, see threads.py
 ACTIVE = 40  # workers inside a region
 SLEEPERS = 48  # workers asleep
 FAULT = 56  # with bounds checking: 1 after a body left its arrays
-PRODUCTS = 57  # bf16 products of a float32 product on AMX tiles: 6, 3 or 1; 0 without AMX, or without leave to use it
-WORDS = 64
+CLAIMED = 64  # a line for each member of a region: the next chunk of its share
+MEMBERS = 256  # the most threads of a region
+WORDS = CLAIMED + 8 * MEMBERS
 
 SLOTS = 8
 
@@ -43,7 +43,7 @@ if sys.platform == "win32":
     _kernel32 = ctypes.WinDLL("kernel32")
     words[SCRATCH : SCRATCH + SLOTS] = [_kernel32.TlsAlloc() for _ in range(SLOTS)]
     _GET, _SET = "TlsGetValue", "TlsSetValue"
-    for _name in (_GET, _SET, "Sleep"):
+    for _name in (_GET, _SET):
         llvm.add_symbol(_name, ctypes.cast(getattr(_kernel32, _name), ctypes.c_void_p).value)
 else:
     # a thread that ends frees its scratch: the key's destructor is libc's own free
@@ -54,11 +54,11 @@ else:
     _GET, _SET = "pthread_getspecific", "pthread_setspecific"
 
 
-def _external(builder, name, result, args):
+def external(builder, name, result, args):
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, args), name)
 
 
-def _word(builder, index):
+def word(builder, index):
     table = builder.module.globals.get("hotloop_state")
     if table is None:
         table = ir.GlobalVariable(builder.module, ir.ArrayType(_i64, WORDS), "hotloop_state")
@@ -70,7 +70,7 @@ def load(typingctx, index):
     """words[index], read after everything that the thread that stored it wrote before (acquire)."""
 
     def codegen(context, builder, signature, args):
-        return builder.load_atomic(_word(builder, args[0]), "seq_cst", 8)
+        return builder.load_atomic(word(builder, args[0]), "seq_cst", 8)
 
     return types.int64(types.intp), codegen
 
@@ -80,7 +80,7 @@ def store(typingctx, index, value):
     """words[index] = value, after everything this thread wrote before (release)."""
 
     def codegen(context, builder, signature, args):
-        builder.store_atomic(args[1], _word(builder, args[0]), "seq_cst", 8)
+        builder.store_atomic(args[1], word(builder, args[0]), "seq_cst", 8)
         return context.get_dummy_value()
 
     return types.void(types.intp, types.int64), codegen
@@ -91,7 +91,7 @@ def fetch_add(typingctx, index, value):
     """Add to words[index] and give what it held before, as one step."""
 
     def codegen(context, builder, signature, args):
-        return builder.atomic_rmw("add", _word(builder, args[0]), args[1], "seq_cst")
+        return builder.atomic_rmw("add", word(builder, args[0]), args[1], "seq_cst")
 
     return types.int64(types.intp, types.int64), codegen
 
@@ -101,72 +101,10 @@ def swap_if(typingctx, index, expected, value):
     """Set words[index] to value if it holds expected; tells whether it did."""
 
     def codegen(context, builder, signature, args):
-        pair = builder.cmpxchg(_word(builder, args[0]), args[1], args[2], "seq_cst", "seq_cst")
+        pair = builder.cmpxchg(word(builder, args[0]), args[1], args[2], "seq_cst", "seq_cst")
         return builder.extract_value(pair, 1)
 
     return types.boolean(types.intp, types.int64, types.int64), codegen
-
-
-@intrinsic
-def pause(typingctx):
-    """A hint to the core that this is a spinning loop."""
-
-    def codegen(context, builder, signature, args):
-        machine = platform.machine().lower()
-        if machine in ("x86_64", "amd64"):
-            builder.call(_external(builder, "llvm.x86.sse2.pause", ir.VoidType(), []), [])
-        elif machine in ("aarch64", "arm64"):
-            hint = _external(builder, "llvm.aarch64.hint", ir.VoidType(), [ir.IntType(32)])
-            builder.call(hint, [ir.Constant(ir.IntType(32), 1)])  # yield
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
-_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine()) if sys.platform == "linux" else None
-
-
-@intrinsic
-def sleep_while(typingctx, index, value):
-    """Sleep until somebody wakes the word; returns at once if it no longer holds value. May return early.
-
-    A futex on Linux; elsewhere a nap of half a millisecond, so that callers poll.
-    """
-
-    def codegen(context, builder, signature, args):
-        if _FUTEX:
-            futex = _external(builder, "syscall", _i64, [_i64] * 7)
-            address = builder.ptrtoint(_word(builder, args[0]), _i64)
-            zero = ir.Constant(_i64, 0)
-            # FUTEX_WAIT | FUTEX_PRIVATE_FLAG on the low half of the word (little endian)
-            builder.call(futex, [ir.Constant(_i64, _FUTEX), address, ir.Constant(_i64, 128), args[1], zero, zero, zero])
-        elif sys.platform == "win32":
-            builder.call(_external(builder, "Sleep", ir.VoidType(), [ir.IntType(32)]), [ir.Constant(ir.IntType(32), 1)])
-        else:
-            builder.call(
-                _external(builder, "usleep", ir.IntType(32), [ir.IntType(32)]), [ir.Constant(ir.IntType(32), 500)]
-            )
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.int64), codegen
-
-
-@intrinsic
-def wake(typingctx, index):
-    """Wake every thread asleep on the word."""
-
-    def codegen(context, builder, signature, args):
-        if _FUTEX:
-            futex = _external(builder, "syscall", _i64, [_i64] * 7)
-            address = builder.ptrtoint(_word(builder, args[0]), _i64)
-            zero = ir.Constant(_i64, 0)
-            everyone = ir.Constant(_i64, 2**31 - 1)
-            builder.call(
-                futex, [ir.Constant(_i64, _FUTEX), address, ir.Constant(_i64, 129), everyone, zero, zero, zero]
-            )
-        return context.get_dummy_value()
-
-    return types.void(types.intp), codegen
 
 
 @intrinsic
@@ -178,11 +116,11 @@ def scratch_address(typingctx, slot, nbytes):
 
     def codegen(context, builder, signature, args):
         slot, nbytes = args
-        key = builder.load(_word(builder, builder.add(slot, ir.Constant(_i64, SCRATCH))))
+        key = builder.load(word(builder, builder.add(slot, ir.Constant(_i64, SCRATCH))))
         if sys.platform != "win32" and sys.platform != "darwin":
             key = builder.trunc(key, ir.IntType(32))
-        get = _external(builder, _GET, _i8p, [key.type])
-        put = _external(builder, _SET, ir.IntType(32), [key.type, _i8p])
+        get = external(builder, _GET, _i8p, [key.type])
+        put = external(builder, _SET, ir.IntType(32), [key.type, _i8p])
         block = builder.alloca(_i8p)
         builder.store(builder.call(get, [key]), block)
         null = ir.Constant(_i8p, None)
@@ -193,9 +131,9 @@ def scratch_address(typingctx, slot, nbytes):
             capacity = builder.load(builder.bitcast(builder.load(block), _i64.as_pointer()))
             builder.store(builder.icmp_signed("<", capacity, nbytes), small)
         with builder.if_then(builder.load(small), likely=False):
-            builder.call(_external(builder, "free", ir.VoidType(), [_i8p]), [builder.load(block)])
+            builder.call(external(builder, "free", ir.VoidType(), [_i8p]), [builder.load(block)])
             size = builder.add(nbytes, ir.Constant(_i64, 128))
-            fresh = builder.call(_external(builder, "malloc", _i8p, [_i64]), [size])
+            fresh = builder.call(external(builder, "malloc", _i8p, [_i64]), [size])
             builder.store(nbytes, builder.bitcast(fresh, _i64.as_pointer()))
             builder.call(put, [key, fresh])
             builder.store(fresh, block)
@@ -260,7 +198,7 @@ def bind(typingctx, body, arguments):
         )
         if config.BOUNDSCHECK:
             with inner.if_then(status.is_error):
-                inner.store_atomic(ir.Constant(_i64, 1), _word(inner, ir.Constant(_i64, FAULT)), "seq_cst", 8)
+                inner.store_atomic(ir.Constant(_i64, 1), word(inner, ir.Constant(_i64, FAULT)), "seq_cst", 8)
         inner.ret_void()
         pair = [builder.ptrtoint(trampoline, _i64), builder.ptrtoint(kept, _i64)]
         return context.make_tuple(builder, signature.return_type, pair)
