@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any, Self
 
+from .fusion import fused_code
 from .members import MODULE
 from .module import Module
 
@@ -106,9 +108,16 @@ class Sequential(_Numbered):
 
     def forward(self, input):
         here = self.__dict__
-        for name, kind in self._members.items():
-            if kind == MODULE:
-                input = here[name](input)
+        modules = [here[name] for name, kind in self._members.items() if kind == MODULE]
+        done = None
+        for module, following in zip_longest(modules, modules[1:]):
+            if module is done:
+                done = None
+            elif code := fused_code(module, following):
+                input = module.forward_activated(input, code)
+                done = following
+            else:
+                input = module(input)
         return input
 
     def _part(self, members: list[tuple[str, Any]]) -> Any:

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _kernels: dict[tuple[str, type], Callable] = {}
-_absent: dict[Any, np.ndarray] = {}
+_absent: dict[Any, list[np.ndarray]] = {}
 _on_device = False  # whether an array on a device was ever seen: until then no call looks for one
 
 _pool_empty = POOL.empty
@@ -44,14 +44,17 @@ def empty(shape, dtype, device: str = "cpu"):
     return _cuda(device).empty(shape, dtype)
 
 
-def absent(dtype, device: str = "cpu"):
-    """The size-0 array that stands for an optional array that is not there. `call` moves it to the others' device."""
+def absent(dtype, device: str = "cpu", dims: int = 1):
+    """The size-0 array that stands for an optional array that is not there. `call` moves it to the others' device.
+
+    A kernel takes any; one of as many dimensions as it expects, up to 4, spares it a reshape.
+    """
     if device != "cpu":
-        return empty((0,), dtype, device)
-    array = _absent.get(dtype)
-    if array is None:
-        array = _absent[dtype] = np.empty((0,), dtype)
-    return array
+        return empty((0,) * dims, dtype, device)
+    arrays = _absent.get(dtype)
+    if arrays is None:
+        arrays = _absent[dtype] = [np.empty((0,) * n, dtype) for n in range(1, 5)]
+    return arrays[dims - 1]
 
 
 def call(name: str, *args) -> None:

@@ -34,10 +34,11 @@ def new_parameter(shape: tuple[int, ...], device=None, dtype=None) -> Parameter:
 def gradients_into(ctx, *indices: int) -> tuple:
     """Where the gradients of these arguments go (see `ctx.grad_into`), and then whether a kernel shall add to them."""
     places = [ctx.grad_into(i) for i in indices]
-    accumulate = any(holds for _, holds in places)
+    arrays, holding = [place[0] for place in places], [place[1] for place in places]
+    accumulate = True in holding
     if accumulate:
         # kernels have one flag for all: what holds nothing yet begins with zeros
         for array, holds in places:
             if not holds:
                 call("elementwise.fill_forward", array, 0.0)
-    return *(array for array, _ in places), accumulate
+    return *arrays, accumulate

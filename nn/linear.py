@@ -22,30 +22,34 @@ class LinearFunction(Function):
 
     @staticmethod
     def forward(ctx, x, w, b, activation, layer):
-        _check_weight(w, 2, layer)
-        _check_input("input", x, w, 1, layer)
-        _check_bias(b, w, layer)
-        shape, dtype, features = x.shape, x.dtype, w.shape[0]
-        nothing = absent(dtype)
+        wide, dtype, shape = w.shape, w.dtype, getattr(x, "shape", ())
+        if len(wide) != 2 or shape[-1:] != wide[1:] or x.dtype is not dtype or not (b is None or b.shape == wide[:1]):
+            _check(x, w, b, layer)
         if len(shape) != 2:
             x = x.reshape(math.prod(shape[:-1]), shape[-1])
-        y = empty((x.shape[0], features), dtype, ctx.device)
+        y = empty((x.shape[0], wide[0]), dtype, ctx.device)
         # some derivatives need what the activation was given; the others are functions of y
-        z = empty(y.shape, dtype, ctx.device) if activation in NEEDS_INPUT and any(ctx.needs) else nothing
-        call("linear.linear_forward", y, z, x, w, nothing if b is None else b, activation)
-        ctx.save(x, w, y if activation else nothing, z)
+        kept = activation in NEEDS_INPUT and True in ctx.needs
+        z = empty(y.shape, dtype, ctx.device) if kept else absent(dtype, dims=2)
+        call("linear.linear_forward", y, z, x, w, absent(dtype) if b is None else b, activation)
+        if activation:
+            ctx.save(x, w, y, z)
+        else:
+            ctx.save(x, w)
         ctx.shape, ctx.activation = shape, activation
-        return y if len(shape) == 2 else y.reshape(*shape[:-1], features)
+        return y if len(shape) == 2 else y.reshape(*shape[:-1], wide[0])
 
     @staticmethod
     def backward(ctx, dy):
-        x, w, y, z = ctx.saved
-        dx = empty(x.shape, x.dtype, ctx.device) if ctx.needs[0] else absent(x.dtype)
+        x, w, *kept = ctx.saved
+        dtype, lead = x.dtype, len(ctx.shape)
+        y, z = kept or (absent(dtype, dims=2),) * 2
+        dx = empty(x.shape, dtype, ctx.device) if ctx.needs[0] else absent(dtype, dims=2)
         dw, db, accumulate = gradients_into(ctx, 1, 2)
-        if len(ctx.shape) != 2:
+        if lead != 2:
             dy = dy.reshape(x.shape[0], w.shape[0])
         call("linear.linear_backward", dx, dw, db, dy, x, w, y, z, ctx.activation, accumulate)
-        if len(ctx.shape) != 2 and ctx.needs[0]:
+        if lead != 2 and ctx.needs[0]:
             dx = dx.reshape(ctx.shape)
         return dx, dw, db, None, None
 
@@ -147,6 +151,10 @@ class Linear(Module):
     def forward(self, input):
         return LinearFunction.apply(input, self.weight, self.bias, self._activation, "Linear")
 
+    def forward_activated(self, input, code: int):
+        """The result of a layer without an activation of its own, under the one with this code."""
+        return LinearFunction.apply(input, self.weight, self.bias, code, "Linear")
+
     def extra_repr(self) -> str:
         fused = "" if self.activation is None else f", activation={self.activation!r}"
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}{fused}"
@@ -244,6 +252,13 @@ def _activation_code(activation: str | None, layer: str) -> int:
     if activation not in ACTIVATIONS:
         raise ValueError(f"{layer}: expected activation in {list(ACTIVATIONS)}, got {activation!r}")
     return ACTIVATIONS[activation]
+
+
+def _check(x, w, b, layer: str) -> None:
+    """Say what does not fit; nothing where it is but another object for the same dtype."""
+    _check_weight(w, 2, layer)
+    _check_input("input", x, w, 1, layer)
+    _check_bias(b, w, layer)
 
 
 def _check_weight(w, dims: int, layer: str) -> None:

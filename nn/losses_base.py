@@ -20,7 +20,6 @@ from .tensor import Tensor, as_tensor
 NONE, MEAN, SUM = 0, 1, 2
 _CODES = {"none": NONE, "mean": MEAN, "sum": SUM}
 _FLOATS = (float32, float64)
-_ndarray = np.ndarray
 
 
 class FusedLoss(Function):
@@ -28,33 +27,29 @@ class FusedLoss(Function):
 
     slopes   how many of the inputs, the first, have gradients
     shape    of an unreduced loss
-    layout   None for a loss of elements; else the shapes in which the kernel takes its inputs (None: as they are)
+    layout   the shapes in which the kernel takes its inputs (None: as they are)
     scalars  what the kernel takes after the inputs
     """
 
     @staticmethod
     def forward(ctx, plan, *inputs):
         kernel, slopes, shape, layout, scalars, reduction = plan
-        dtype, needs = inputs[0].dtype, ctx.needs
-        ctx.shapes = [a.shape for a in inputs[:slopes]]
-        if layout is not None:
-            inputs = [a if s is None else a.reshape(s) for a, s in zip(inputs, layout, strict=True)]
+        dtype, device, needs = inputs[0].dtype, ctx.device, ctx.needs
         if True in needs[1 + slopes :]:
             raise ValueError(f"{_name(kernel)}: only the first {slopes} of its inputs may require a gradient")
-        saved = [
-            empty(inputs[i].shape, dtype, ctx.device) if needs[1 + i] else absent(dtype, ctx.device)
-            for i in range(slopes)
+        ctx.shapes = [a.shape for a in inputs[:slopes]]
+        inputs = [a if s is None else a.reshape(s) for a, s in zip(inputs, layout, strict=True)]
+        ctx.gradients = [
+            empty(a.shape, dtype, device) if needed else absent(dtype, device, len(a.shape))
+            for a, needed in zip(inputs[:slopes], needs[1:], strict=False)
         ]
-        loss = empty(shape if reduction == NONE else (), dtype, ctx.device)
-        call(kernel, loss.reshape(-1), *saved, *inputs, *scalars, reduction)
-        ctx.gradients = saved
-        ctx.rows = layout is not None
+        loss = empty(shape if reduction == NONE else (), dtype, device)
+        call(kernel, loss.reshape(-1), *ctx.gradients, *inputs, *scalars, reduction)
         return loss
 
     @staticmethod
     def backward(ctx, dloss):
-        dloss = dloss.reshape(-1)
-        results = [None] * len(ctx.needs)
+        dloss, results = dloss.reshape(-1), [None] * len(ctx.needs)
         for i, (saved, shape) in enumerate(zip(ctx.gradients, ctx.shapes, strict=True), 1):
             if ctx.needs[i]:
                 results[i] = _scaled(ctx, saved, dloss).reshape(shape)
@@ -66,18 +61,14 @@ class FusedLoss(Function):
 
 def _scaled(ctx, saved, dloss):
     """saved times dloss: in place unless backward may come again."""
-    flat = saved.reshape(_three(saved.shape) if ctx.rows else (saved.size, 1, 1))
+    shape = saved.shape
+    saved = saved.reshape((*shape, 1, 1)[:3])
     if ctx.retained:
-        dx = empty(flat.shape, saved.dtype, ctx.device)
-        call("loss.loss_backward", dx, dloss, flat)
-    else:
-        dx = flat
-        call("loss.loss_backward", dx, dloss, absent(saved.dtype, ctx.device))
-    return dx
-
-
-def _three(shape):
-    return shape if len(shape) == 3 else (*shape, 1)
+        dx = empty(saved.shape, saved.dtype, ctx.device)
+        call("loss.loss_backward", dx, dloss, saved)
+        return dx
+    call("loss.loss_backward", saved, dloss, absent(saved.dtype, ctx.device, 3))
+    return saved
 
 
 def _name(kernel: str) -> str:
@@ -104,11 +95,10 @@ def legacy_reduction(size_average, reduce, reduction: str) -> str:
 def one_dtype(*values) -> list:
     """The values as tensors of one floating dtype: the widest among them; whole numbers follow."""
     tensors = [v if isinstance(v, Tensor) else as_tensor(v) for v in values]
-    dtype = tensors[0]._data.dtype
-    if dtype in _FLOATS and all(t._data.dtype is dtype for t in tensors):
+    dtypes = [t._data.dtype for t in tensors]
+    if dtypes[0] in _FLOATS and dtypes.count(dtypes[0]) == len(dtypes):
         return tensors
-    floats = [t._data.dtype for t in tensors if t._data.dtype in _FLOATS]
-    wanted = float64 if float64 in floats else float32
+    wanted = float64 if float64 in dtypes else float32
     return [t if t._data.dtype == wanted else t.to(wanted) for t in tensors]
 
 
@@ -129,7 +119,8 @@ def elementwise(kernel: str, slopes: int, reduction: str, tensors, scalars=()):
     """A loss of elements; the tensors have one dtype and shape, or are None: absent."""
     first = tensors[0]._data
     inputs = [absent(first.dtype) if t is None else t for t in tensors]
-    return FusedLoss.apply((kernel, slopes, first.shape, None, scalars, reduction_code(reduction)), *inputs)
+    layout = ((-1,),) * len(inputs)
+    return FusedLoss.apply((kernel, slopes, first.shape, layout, scalars, reduction_code(reduction)), *inputs)
 
 
 def rows(kernel: str, slopes: int, reduction: str, tensors, layout, shape, scalars=()):
