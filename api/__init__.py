@@ -7,6 +7,7 @@ Names are PyTorch's. Importing compiles nothing. Some names (max, sum, float ...
 """
 
 from . import kernels, nn, optim, train
+from .kernels.precision import get_matmul_precision, set_matmul_precision
 from .kernels.threads import get_num_threads, set_num_threads
 from .nn.creation import (
     arange,
@@ -209,6 +210,7 @@ __all__ = [
     "full_like",
     "gather",
     "ge",
+    "get_matmul_precision",
     "get_num_threads",
     "get_rng_state",
     "gt",
@@ -295,6 +297,7 @@ __all__ = [
     "seed",
     "select",
     "set_grad_enabled",
+    "set_matmul_precision",
     "set_num_threads",
     "set_rng_state",
     "short",

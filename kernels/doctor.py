@@ -9,7 +9,7 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 
-from . import cache, cuda, state, threads
+from . import cache, cuda, precision, state, threads
 
 
 def report() -> list[tuple[str, str]]:
@@ -68,6 +68,7 @@ def _processor():
         yield "told to be", f"{config.CPU_NAME or host} (NUMBA_CPU_NAME, NUMBA_CPU_FEATURES)"
     yield "features", ", ".join(found) or "none of those the kernels look for"
     yield "instruction path", f"{target.path()}; register tile {target.ROWS} x {target.VECTORS} vectors"
+    yield "matmul precision", precision.describe()
 
 
 def _threads():

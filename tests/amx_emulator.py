@@ -19,7 +19,6 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 from hotloop.kernels import state
-from hotloop.kernels.cpu import amx
 from llvmlite import ir
 from numba import cfunc, njit, types
 from numba.extending import intrinsic
@@ -127,7 +126,7 @@ def _address(code, registers, x, b):
     if mod == 1:
         displacement = np.int64(np.int8(code[length]))
         length += 1
-    elif mod == 2 or base & 7 == 5 and mod == 0:
+    elif mod == 2 or (base & 7 == 5 and mod == 0):
         for i in range(4):
             displacement |= np.int64(code[length + i]) << (8 * i)
         displacement = np.int64(np.int32(displacement))

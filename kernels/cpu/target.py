@@ -19,7 +19,8 @@ def features():
 
 def path():
     """The instruction path in words: what `python -m hotloop doctor` prints."""
-    return {64: "AVX-512 FMA", 32: "AVX2 FMA", 16: "128-bit vectors"}[VECTOR_BYTES]
+    vectors = {64: "AVX-512 FMA", 32: "AVX2 FMA", 16: "128-bit vectors"}[VECTOR_BYTES]
+    return f"{vectors}, AMX split bf16" if AMX else vectors
 
 
 _features = features()
@@ -33,6 +34,8 @@ elif _wide_file:
     VECTOR_BYTES, ROWS, VECTORS = 16, 8, 3  # 24 + 3 + 1 of 32
 else:
     VECTOR_BYTES, ROWS, VECTORS = 16, 6, 2  # 12 + 2 + 1 of 16
+
+AMX = {"amx-tile", "amx-bf16", "avx512f", "avx512bw"} <= _features  # and the system's leave: see precision.py
 
 FLOAT_LANES = VECTOR_BYTES // np.dtype(np.float32).itemsize
 DOUBLE_LANES = VECTOR_BYTES // np.dtype(np.float64).itemsize
