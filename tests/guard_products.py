@@ -1,8 +1,8 @@
 """Products and layers of many sizes, every operand flush against a protected page: a program for test_gemm_guard.py.
 
-One element too far, read or written, ends the process; each case is named before it runs. As tests/guard_pages.py, which
-walks through every kernel, but with pages that are reused: many sizes in little time. Results are whole numbers, and
-compared for equality: what is read too little, or twice, shows there.
+One element too far, read or written, ends the process; each case is named before it runs. As tests/guard_pages.py,
+which walks through every kernel, but with pages that are reused: many sizes in little time. Results are whole numbers,
+and compared for equality: what is read too little, or twice, shows there.
 """
 
 import ctypes
@@ -84,11 +84,11 @@ def layers(dtype):
     choices = itertools.product((0, scalar.RELU), (False, True), (False, True))
     for (n, d, h), (code, keep, bias) in zip(latin_square(9), itertools.cycle(choices), strict=False):
         x, w, dy = (integers(rng, s, dtype) for s in ((n, d), (h, d), (n, h)))
-        b, y = integers(rng, h if bias else 0, dtype), np.empty((n, h), dtype)
-        z = y.copy() if keep else y[:0, :0]
+        b, empty = integers(rng, h if bias else 0, dtype), np.empty((n, h), dtype)
+        kept = empty if keep else empty[:0, :0]
         want = x @ w.T + (b if bias and h else 0)
         result = np.maximum(want, 0) if code else want
-        for y, z in at_both_ends(linear_forward, y, z, x, w, b, code, written=2):
+        for y, z in at_both_ends(linear_forward, empty, kept, x, w, b, code, written=2):
             equal(y, result)
             equal(z, want if keep else z)
         dz, dw, db = dy * (result > 0) if code else dy, integers(rng, w.shape, dtype), integers(rng, h, dtype)
