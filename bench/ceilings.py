@@ -1,4 +1,4 @@
-"""What this machine can do at best, measured in the run: fused multiply-adds, and bytes moved at a given footprint.
+"""What this machine can do at best, measured in the run: multiply-adds, bytes moved at a footprint, a word handed over.
 
 Every thread runs its own share in compiled code for many repetitions, so that starting it costs nothing.
 """
@@ -9,14 +9,22 @@ import threading
 import time
 
 import numpy as np
+from hotloop.kernels import state
+from hotloop.kernels.cpu import amx
 from hotloop.kernels.cpu.target import VECTOR_BYTES
-from hotloop.kernels.jit import compiled, intrinsic
+from hotloop.kernels.jit import compiled, intrinsic, standalone
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+# words of the state that nobody uses while no region runs
+_CALL, _ANSWER = state.CLAIMED + 8 * 200, state.CLAIMED + 8 * 201
+
 # independent chains: latency x units of any core of these days, and they fit the register file
 CHAINS = 24 if VECTOR_BYTES == 64 else 12
+
+# the features are there, and the system lets this process use them
+AMX = state.words[state.PRODUCTS] > 0
 
 
 @intrinsic
@@ -65,6 +73,49 @@ def _peak(steps, seed):
     return _multiply_add(steps, seed)
 
 
+@intrinsic
+def _tile_products(typing_context, steps):
+    """`steps` rounds of four AMX products, 16 x 16 x 32 each, into four tiles; the thread must be configured."""
+
+    def codegen(context, builder, signature, args):
+        def call(name, *tiles):
+            kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8)] * len(tiles))
+            function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.{name}")
+            builder.call(function, [ir.Constant(ir.IntType(8), tile) for tile in tiles])
+
+        for tile in range(8):
+            call("tilezero", tile)
+        with cgutils.for_range(builder, args[0]):
+            for tile in range(4):
+                call("tdpbf16ps", tile, 4 + tile // 2, 6 + tile % 2)
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@compiled
+def _tile_peak(steps):
+    amx.configure()
+    _tile_products(steps)
+    amx.release()
+
+
+@standalone
+def _call_out(count):
+    for number in range(1, count + 1):
+        state.store(_CALL, number)
+        while state.load(_ANSWER) != number:
+            pass
+
+
+@standalone
+def _answer(count):
+    for number in range(1, count + 1):
+        while state.load(_CALL) != number:
+            pass
+        state.store(_ANSWER, number)
+
+
 @compiled
 def _copy(repeats, to, source):
     # there and back: the next pass reads what this one wrote, so none can be left out
@@ -110,6 +161,36 @@ def flops(dtype):
     steps = 500_000
     seconds = _seconds(_peak, [(np.int64(steps), one)] * threads())
     return threads() * steps * CHAINS * 2 * (VECTOR_BYTES // one.itemsize) / seconds
+
+
+@functools.cache
+def amx_flops(products=6):
+    """Floating-point operations a second of the AMX tiles where one float32 product takes so many of bf16."""
+    _tile_peak(np.int64(1))
+    steps = 200_000
+    seconds = _seconds(_tile_peak, [(np.int64(steps),)] * threads())
+    return threads() * steps * 4 * (2 * 16 * 16 * 32) / products / seconds
+
+
+def round_trip():
+    """Seconds until a word written by one core has come back from another; nan with one core.
+
+    Some 50 ns where the two share their outer cache, several times that where they do not. A virtual machine's cores
+    may be moved by its host at any time, and whatever two threads share is then as far away as that.
+    """
+    if threads() == 1:
+        return float("nan")
+    count, best = 2000, np.inf
+    for _ in range(3):
+        state.words[[_CALL, _ANSWER]] = 0
+        other = threading.Thread(target=_answer, args=(count,))
+        other.start()
+        time.sleep(0.002)
+        began = time.perf_counter()
+        _call_out(count)
+        best = min(best, time.perf_counter() - began)
+        other.join()
+    return best / count
 
 
 def bandwidth(footprint, in_place=False):

@@ -18,7 +18,20 @@ import ceilings
 import hotloop
 import numpy as np
 import pytest
-from helpers import close
+from helpers import close, error
+
+# between one contestant's block and the next: OpenBLAS's workers spin for some 30 ms after their last region, and AMX
+# keeps a core's clock low for a while
+PAUSE = 0.5 if ceilings.AMX else 0.05
+
+
+def pytest_collection_modifyitems(items):
+    """The contestants of a workload one after the other: what the machine does meanwhile happens to all of them."""
+    first = {}
+    for place, item in enumerate(items):
+        workload = item.nodeid.replace(item.callspec.params["who"], "", 1) if hasattr(item, "callspec") else item.nodeid
+        item.workload = first.setdefault(workload, place)
+    items.sort(key=lambda item: item.workload)
 
 
 def peer(name):
@@ -47,8 +60,10 @@ def clock(benchmark):
         benchmark.group = group
         info = benchmark.extra_info
         info["threads"] = ceilings.threads()
-        # workers of the contestant before this one spin for some milliseconds after their last region
-        time.sleep(0.02)
+        if np.dtype(dtype) == np.float32:
+            info["error"] = max(error(one, other) for one, other in zip(map(np.asarray, got), want, strict=True))
+        info["round trip, ns"] = 1e9 * ceilings.round_trip()
+        time.sleep(PAUSE)
         benchmark(call)
         if benchmark.stats is None:
             return
@@ -56,6 +71,8 @@ def clock(benchmark):
         if flops:
             info["GFLOP/s"] = flops / seconds / 1e9
             info["% of FMA peak"] = 100 * flops / seconds / ceilings.flops(np.dtype(dtype).name)
+            if ceilings.AMX and np.dtype(dtype) == np.float32:
+                info["% of AMX peak"] = 100 * flops / seconds / ceilings.amx_flops()
         if moved:
             info["GB/s"] = moved / seconds / 1e9
             footprint = moved / 2 if in_place else moved
@@ -73,6 +90,7 @@ def pytest_benchmark_update_machine_info(config, machine_info):
         "numba": numba.__version__,
         "numpy": np.__version__,
         "GFLOP/s": {name: ceilings.flops(name) / 1e9 for name in ("float32", "float64")},
+        "AMX GFLOP/s": ceilings.amx_flops() / 1e9 if ceilings.AMX else None,
         "GB/s": {
             name: [ceilings.bandwidth(size) / 1e9, ceilings.bandwidth(size, True) / 1e9]
             for name, size in {"32 KiB": 2**15, "512 KiB": 2**19, "8 MiB": 2**23, "128 MiB": 2**27}.items()

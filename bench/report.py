@@ -6,6 +6,7 @@ python bench/report.py gemm linear      these files; the others keep their figur
 
 import argparse
 import json
+import math
 import os
 import re
 import subprocess
@@ -66,10 +67,11 @@ def rule(columns):
     return "|" + "---|" * columns
 
 
-def table(groups):
+def table(family, groups):
     """Markdown: a line for each workload and number of threads, the best of a line in bold."""
     peers = sorted({who for contest in groups.values() for who in contest} - {OURS})
-    header = ["workload", "threads", OURS, "reaches", "of the ceiling", *peers, f"best peer / {OURS}"]
+    more = MORE.get(family, {})
+    header = ["workload", "threads", OURS, "reaches", "of the ceiling", *peers, f"best peer / {OURS}", *more]
     lines = [row(*header), rule(len(header))]
     # one thread and all threads of a workload under each other
     order = list(dict.fromkeys(group for group, _ in groups))
@@ -80,17 +82,46 @@ def table(groups):
         others = [t for who, t in medians.items() if who != OURS]
         ratio = f"{min(others) / medians[OURS]:.2f}" if others and OURS in medians else ""
         info = contest.get(OURS, {}).get("extra_info", {})
-        lines.append(
-            row(group, threads, cells.get(OURS, ""), *reached(info), *(cells.get(p, "") for p in peers), ratio)
-        )
+        beside = (cells.get(p, "") for p in peers)
+        last = (column(contest) for column in more.values())
+        lines.append(row(group, threads, cells.get(OURS, ""), *reached(info), *beside, ratio, *last))
     return "\n".join(lines)
 
 
 def reached(info):
     """Two cells: what a kernel reaches, and how near that is to the machine's own ceiling."""
     speed = [f"{info[unit]:.3g} {unit}" for unit in ("GFLOP/s", "GB/s") if unit in info]
-    share = [f"{info[key]:.0f} {key}" for key in ("% of FMA peak", "% of bandwidth") if key in info]
+    share = [f"{info[key]:.0f} {key}" for key in ("% of FMA peak", "% of AMX peak", "% of bandwidth") if key in info]
     return ", ".join(speed), ", ".join(share)
+
+
+def over_torch(contest):
+    """How many times torch's speed ours is, and whether that is what it should be."""
+    if OURS not in contest or "torch" not in contest:
+        return ""
+    ratio = contest["torch"]["stats"]["median"] / contest[OURS]["stats"]["median"]
+    found = [f"{ratio:.2f}"]
+    for target, how in contest[OURS]["extra_info"].get("targets", ()):
+        met = "met" if ratio >= target else "**missed**"
+        found.append(f"{target:.2f} {how} {met}".replace("  ", " "))
+    return "; ".join(found)
+
+
+def errors(contest):
+    """Relative error of ours and of torch's result, in norm, against float64."""
+    infos = [contest[who]["extra_info"] for who in (OURS, "torch") if who in contest]
+    return " / ".join(f"{info['error']:.1e}" for info in infos if "error" in info)
+
+
+# columns of a family beside those of all
+MORE = {"gemm": {"times torch's speed; target": over_torch, "error, ours / torch": errors}}
+
+
+def distance(report):
+    """How long a word takes from core to core and back, over the run: a host may move a virtual machine's cores."""
+    found = [bench["extra_info"].get("round trip, ns", math.nan) for bench in report["benchmarks"]]
+    found = sorted(time for time in found if not math.isnan(time))
+    return f"{found[0]:.0f} / {found[len(found) // 2]:.0f} / {found[-1]:.0f}" if found else ""
 
 
 def machine(reports):
@@ -106,9 +137,12 @@ def machine(reports):
     lines += ["", row("ceiling", *(f"threads: {info['threads']}" for info in infos)), rule(len(infos) + 1)]
     for name in first["GFLOP/s"]:
         lines.append(row(f"FMA {name}, GFLOP/s", *(f"{info['GFLOP/s'][name]:.0f}" for info in infos)))
+    if first["AMX GFLOP/s"]:
+        lines.append(row("AMX, float32 from 6 products, GFLOP/s", *(f"{info['AMX GFLOP/s']:.0f}" for info in infos)))
     for size in first["GB/s"]:
         both = (" / ".join(f"{value:.0f}" for value in info["GB/s"][size]) for info in infos)
         lines.append(row(f"copy / in place over {size}, GB/s", *both))
+    lines.append(row("core to core and back, least / median / most, ns", *map(distance, reports)))
     return "\n".join(lines)
 
 
@@ -131,7 +165,8 @@ HEAD = """# What the kernels reach
 Written by `make bench`. Times are medians of one call after warm-up; every result was compared with a float64
 reference before the clock started. One thread is a whole process on one core. The last column is how many times faster
 than the best peer hotloop is: under 1 is a loss. "Of the ceiling" is measured in the same run: fused multiply-adds, or
-bytes moved by a copy or an in-place update of the same footprint.
+bytes moved by a copy or an in-place update of the same footprint. Contestants of a workload run one after the other, with a
+pause between them: workers of some spin for milliseconds, and AMX keeps a core's clock low for a while.
 """
 
 
@@ -143,7 +178,7 @@ def main():
     if missing := [str(f) for f in files if not f.exists()]:
         sys.exit(f"no such benchmark: {', '.join(missing)}")
     reports = [run(files, cores) for cores in passes()]
-    sections = {"machine": machine(reports), **{name: table(groups) for name, groups in rows(reports).items()}}
+    sections = {"machine": machine(reports), **{name: table(name, groups) for name, groups in rows(reports).items()}}
     for name, body in sections.items():
         print(f"\n{name}\n{body}")
     write(sections)
