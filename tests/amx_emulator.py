@@ -246,5 +246,10 @@ def install():
     return bool(_kept)
 
 
+def pytest_configure():
+    """Any tests, emulated: pytest -p amx_emulator."""
+    install()
+
+
 def executed():
     return dict(zip(NAMES, _counts.tolist(), strict=True))

@@ -27,19 +27,20 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from ..jit import compiled, intrinsic, parallel_for, scratch
+from ..jit import compiled, intrinsic, overload, parallel_for, scratch
 from ..state import PRODUCTS, load
 from .amx import EDGE, TILE, amx_tile, configure, release
 from .epilogue import finish_tile, in_registers
 from .pack import pack_panel, panel_size
 from .split import panel_blocks, split_panel
-from .target import FLOAT_LANES, ROWS, VECTORS
+from .target import AMX, FLOAT_LANES, ROWS, VECTORS
 from .tile import tile
 
 KC = 384
 MC = NC = 2048
 ROWS_PER_CHUNK = 256
 FEW_WORK, MUCH_WORK = 2e6, 1.6e7  # multiply-adds of a chunk: some 8 and 60 us
+WORTH, FEWEST = 2e6, 16  # multiply-adds, rows and columns from which this is faster than the FMA tile (the prototype)
 PACK_WORK = 32768  # elements that are worth handing to another thread
 
 
@@ -98,10 +99,10 @@ def _blocks(begin, end, grid_across, rows, columns, packed, c, ldc, place, depth
                 for row in range(high):
                     _fetch(c_base + (at + row * ldc) * 4)
                     _fetch(c_base + (at + row * ldc + wide - 1) * 4)
-                if direct and high == EDGE and wide == EDGE:
-                    amx_tile(products, blocks, a_at, b_at, c_base + at * 4, ldc * 4)
-                else:
-                    amx_tile(products, blocks, a_at, b_at, corner.ctypes.data, EDGE * 4)
+                whole = direct and high == EDGE and wide == EDGE
+                to, to_row = (c_base + at * 4, ldc * 4) if whole else (corner.ctypes.data, EDGE * 4)
+                amx_tile(products, blocks, a_at, b_at, to, to_row)
+                if not whole:
                     finish_tile(corner, EDGE, c, at, ldc, high, wide, start == 1, bias, left + j, last, epilogue)
     release()
 
@@ -122,7 +123,8 @@ def _columns(begin, end, a, b, c, ldc, place, step, depth, start, last, epilogue
             high = min(ROWS, down - i)
             pack_panel(a_panel, 0, ROWS, a, top + i, step, depth)
             to = corner.ctypes.data
-            tile(c, high, wide, depth, a_panel.ctypes.data, b_panel.ctypes.data, to, width, 0, to, False)
+            a_at, b_at = a_panel.ctypes.data, b_panel.ctypes.data
+            tile(c, high, wide, depth, a_at, 1, ROWS, b_at, width, to, width, 0, to, False)
             at = (top + i) * ldc + left + j
             finish_tile(corner, width, c, at, ldc, high, wide, start == 1, bias, left + j, last, epilogue)
 
@@ -184,3 +186,22 @@ def amx_gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
                 place, finite = (down, across, top, left), a_finite and b_finite
                 last = step + depth == k
                 _multiply(packed, a, b, c, ldc, place, step, depth, products, finite, start, last, epilogue)
+
+
+def by_amx(m, n, k, a, b, c, ldc, accumulate, epilogue):
+    """amx_gemm where the target has it, the process may use it and it pays; tells whether it did. Compiled code."""
+    raise NotImplementedError("by_amx is for compiled code")
+
+
+@overload(by_amx)
+def _by_amx(m, n, k, a, b, c, ldc, accumulate, epilogue):
+    if not AMX or c.dtype != types.float32:
+        return lambda m, n, k, a, b, c, ldc, accumulate, epilogue: False
+
+    def run(m, n, k, a, b, c, ldc, accumulate, epilogue):
+        if load(PRODUCTS) == 0 or min(m, n) < FEWEST or float(m) * n * k < WORTH:
+            return False
+        amx_gemm(m, n, k, a, b, c, ldc, accumulate, epilogue)
+        return True
+
+    return run
