@@ -29,7 +29,11 @@ def pytest_collection_modifyitems(items):
     """The contestants of a workload one after the other: what the machine does meanwhile happens to all of them."""
     first = {}
     for place, item in enumerate(items):
-        workload = item.nodeid.replace(item.callspec.params["who"], "", 1) if hasattr(item, "callspec") else item.nodeid
+        workload = (
+            item.nodeid.replace(item.callspec.params.get("who", ""), "", 1)
+            if hasattr(item, "callspec")
+            else item.nodeid
+        )
         item.workload = first.setdefault(workload, place)
     items.sort(key=lambda item: item.workload)
 

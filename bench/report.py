@@ -79,7 +79,7 @@ def table(family, groups):
         medians = {who: bench["stats"]["median"] for who, bench in contest.items()}
         best = min(medians.values())
         cells = {who: f"**{duration(t)}**" if t == best else duration(t) for who, t in medians.items()}
-        others = [t for who, t in medians.items() if who != OURS]
+        others = [t for who, t in medians.items() if who not in (OURS, "serial")]
         ratio = f"{min(others) / medians[OURS]:.2f}" if others and OURS in medians else ""
         info = contest.get(OURS, {}).get("extra_info", {})
         beside = (cells.get(p, "") for p in peers)
@@ -113,8 +113,20 @@ def errors(contest):
     return " / ".join(f"{info['error']:.1e}" for info in infos if "error" in info)
 
 
+def limit(contest):
+    """What ours may cost at most, and whether it does."""
+    ours = contest.get(OURS)
+    if not ours or not ours["extra_info"]["limit, us"]:
+        return ""
+    most = ours["extra_info"]["limit, us"] / 1e6
+    return f"{duration(most)} {'met' if ours['stats']['median'] <= most else '**missed**'}"
+
+
 # columns of a family beside those of all
-MORE = {"gemm": {"times torch's speed; target": over_torch, "error, ours / torch": errors}}
+MORE = {
+    "gemm": {"times torch's speed; target": over_torch, "error, ours / torch": errors},
+    "threads": {"at most": limit},
+}
 
 
 def distance(report):
@@ -165,8 +177,8 @@ HEAD = """# What the kernels reach
 Written by `make bench`. Times are medians of one call after warm-up; every result was compared with a float64
 reference before the clock started. One thread is a whole process on one core. The last column is how many times faster
 than the best peer hotloop is: under 1 is a loss. "Of the ceiling" is measured in the same run: fused multiply-adds, or
-bytes moved by a copy or an in-place update of the same footprint. Contestants of a workload run one after the other, with a
-pause between them: workers of some spin for milliseconds, and AMX keeps a core's clock low for a while.
+bytes moved by a copy or an in-place update of the same footprint. Contestants of a workload run one after the other,
+with a pause between them: workers of some spin for milliseconds, and AMX keeps a core's clock low for a while.
 """
 
 
