@@ -159,3 +159,23 @@ def excess_over(got, want, size, n):
         return np.inf if error.any() or np.isnan(error).any() else 0.0
     ratio = float(np.max(error / limit, initial=0.0))
     return np.inf if np.isnan(ratio) else ratio
+
+
+def layer_errors(backend, rng, dtype, size, code=0, bias=True, keep=False, accumulate=False, shift=0):
+    """Names of what a layer of whole numbers, forward and backward, does not compute exactly; code: none or ReLU."""
+    n, d, h = size
+    x, w, dy = (integers(rng, s, dtype) for s in ((n, d), (h, d), (n, h)))
+    b = integers(rng, h if bias else 0, dtype)
+    y, z = poison((n, h), dtype), poison((n, h) if keep else (0, 0), dtype)
+    y, z = run(backend, "linear.linear_forward", y, z, x, w, b, code, written=2, shift=shift)
+    sums = x @ w.T + (b if bias and h else 0)
+    result = np.maximum(sums, 0) if code else sums
+    dz = dy * (result > 0) if code else dy
+    starts = [poison(x.shape, dtype), integers(rng, w.shape, dtype), integers(rng, h, dtype)]
+    arguments = (*starts, dy, x, w, result, poison((0, 0), dtype), code, accumulate)
+    gradients = run(backend, "linear.linear_backward", *arguments, written=3, shift=shift)
+    added = starts[1:] if accumulate else (0, 0)
+    wants = (dz @ w, dz.T @ x + added[0], dz.sum(0) + added[1])
+    pairs = {"y": (y, result), "z": (z, sums if keep else z)}
+    pairs.update(zip(("dx", "dw", "db"), zip(gradients, wants, strict=True), strict=True))
+    return [name for name, (got, want) in pairs.items() if not np.array_equal(got, want)]

@@ -77,6 +77,8 @@ def test_sizes_around_constants(backend, dtype, rng, transpose):
 # rows, columns or steps alone are many; a few of the others
 EXTREME = [(1, 1, 100_003), (3, 2, 100_003), (7, 5, 100_003), (20_011, 3, 2), (20_011, 1, 17), (2, 20_011, 5)]
 EXTREME += [(17, 20_011, 3), (1, 1, 1), (1, 20_011, 1), (20_011, 1, 1)]
+# all are many: several blocks, chunks and remainders in each
+EXTREME += [(913, 1031, 521), (1000, 33, 700), (131, 2081, 300), (65, 129, 2049)]
 
 
 @on_cpu

@@ -11,7 +11,7 @@ import pytest
 from helpers import absent, agree, error, poison
 from hotloop.kernels import scalar
 from hotloop.kernels.ref import linear as ref
-from products import excess_over, integers, latin_square, normal, on_cpu, run, wider
+from products import constants, excess_over, integers, latin_square, layer_errors, normal, on_cpu, run, wider
 
 CODES = {str(name): code for name, code in scalar.ACTIVATIONS.items()}
 # one of each kind: nothing, done in registers, done on a tile in L1
@@ -92,6 +92,7 @@ def test_each_activation(backend, dtype, rng, shape, code):
     n, d, h = shape
     x, w, b = normal(rng, (n, d), dtype), normal(rng, (h, d), dtype) / dtype.type(np.sqrt(d)), normal(rng, h, dtype)
     y, z = poison((n, h), dtype), poison((n, h), dtype)
+    agree(backend, "linear.linear_forward", y, nothing(dtype), x, w, b, code)
     y, z, *_ = agree(backend, "linear.linear_forward", y, z, x, w, b, code)
     # what is kept is what y was made of
     again = np.empty((n, h))
@@ -100,6 +101,21 @@ def test_each_activation(backend, dtype, rng, shape, code):
     dw, db = normal(rng, (h, d), dtype), normal(rng, h, dtype)
     dy = normal(rng, (n, h), dtype)
     agree(backend, "linear.linear_backward", poison((n, d), dtype), dw, db, dy, x, w, y, z, code, True)
+
+
+@on_cpu
+@pytest.mark.parametrize("code", [0, scalar.RELU], ids=["None", "relu"])
+@pytest.mark.parametrize("keep", [False, True], ids=["", "keep-z"])
+def test_sizes_around_constants(backend, dtype, rng, code, keep):
+    """Over several blocks of depth the bias is added once, and the activation comes after the last."""
+    wrong, sizes = {}, {c + more for c in constants() if c <= 3000 for more in (-1, 0, 1)}
+    cases = [case for s in sizes for case in ((19, s, 21), (s, 9, 33), (21, 17, s), (3, s, 19), (2, 9, s), (41, s, 1))]
+    for place, size in enumerate(cases):
+        bias, accumulate = place % 5 != 0, place % 2 == 0
+        errors = layer_errors(backend, rng, dtype, size, code, bias, keep, accumulate, place)
+        if errors:
+            wrong[size] = errors
+    assert not wrong, f"{len(wrong)} of {len(cases)} sizes (N, D, H) are wrong: {list(wrong.items())[:12]}"
 
 
 @on_cpu
