@@ -16,7 +16,7 @@ from hotloop.kernels import state, threads
 from hotloop.kernels.cpu import amx_gemm, split, target
 from hotloop.kernels.cpu.epilogue import Plain
 from hotloop.kernels.cpu.linear import Activated
-from hotloop.kernels.cpu.pack import Matrix
+from hotloop.kernels.cpu.pack import Matrix, address_of
 from hotloop.kernels.jit import standalone
 from hotloop.kernels.scalar import GELU
 from products import DENSE, Amid, each_transpose, excess_over, operands, turned
@@ -49,7 +49,7 @@ def multiply_activated(y, z, a, b, bias, activation):
 
 @standalone
 def split_panel(packed, for_a, operand, first, count, step, depth, parts, like):
-    return split.split_panel(packed.ctypes.data, for_a, operand, first, count, step, depth, parts, like)
+    return split.split_panel(address_of(packed), for_a, operand, first, count, step, depth, parts, like)
 
 
 @pytest.fixture(autouse=True)

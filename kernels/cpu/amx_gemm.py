@@ -31,7 +31,7 @@ from ..jit import compiled, intrinsic, overload, parallel_for, scratch
 from ..state import PRODUCTS, load
 from .amx import EDGE, TILE, amx_tile, configure, release
 from .epilogue import finish_tile, in_registers
-from .pack import pack_panel, panel_size
+from .pack import address_of, pack_panel, panel_size
 from .split import panel_blocks, split_panel
 from .target import AMX, FLOAT_LANES, ROWS, VECTORS
 from .tile import tile
@@ -83,7 +83,7 @@ def _blocks(begin, end, grid_across, rows, columns, packed, c, ldc, place, depth
     blocks = panel_blocks(depth)
     size = blocks * parts_of(products) * 2 * TILE
     corner = scratch(2, EDGE * EDGE, c)
-    c_base, bias = c.ctypes.data, epilogue.bias if start == 0 else epilogue.bias[:0]
+    c_base, bias = address_of(c), epilogue.bias if start == 0 else epilogue.bias[:0]
     direct = start == 0 and bias.size == 0 and (not last or (in_registers(epilogue) and not epilogue.relu))
     configure()
     for chunk in range(begin, end):
@@ -100,7 +100,7 @@ def _blocks(begin, end, grid_across, rows, columns, packed, c, ldc, place, depth
                     _fetch(c_base + (at + row * ldc) * 4)
                     _fetch(c_base + (at + row * ldc + wide - 1) * 4)
                 whole = direct and high == EDGE and wide == EDGE
-                to, to_row = (c_base + at * 4, ldc * 4) if whole else (corner.ctypes.data, EDGE * 4)
+                to, to_row = (c_base + at * 4, ldc * 4) if whole else (address_of(corner), EDGE * 4)
                 amx_tile(products, blocks, a_at, b_at, to, to_row)
                 if not whole:
                     finish_tile(corner, EDGE, c, at, ldc, high, wide, start == 1, bias, left + j, last, epilogue)
@@ -122,8 +122,7 @@ def _columns(begin, end, a, b, c, ldc, place, step, depth, start, last, epilogue
         for i in range(0, down, ROWS):
             high = min(ROWS, down - i)
             pack_panel(a_panel, 0, ROWS, a, top + i, step, depth)
-            to = corner.ctypes.data
-            a_at, b_at = a_panel.ctypes.data, b_panel.ctypes.data
+            a_at, b_at, to = address_of(a_panel), address_of(b_panel), address_of(corner)
             tile(c, high, wide, depth, a_at, 1, ROWS, b_at, width, to, width, 0, to, False)
             at = (top + i) * ldc + left + j
             finish_tile(corner, width, c, at, ldc, high, wide, start == 1, bias, left + j, last, epilogue)
@@ -161,7 +160,7 @@ def amx_gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
     size = kc // EDGE * parts * 2 * TILE // 4
     a_panels, b_panels = panel_blocks(min(m, MC)), panel_blocks(min(n, NC))
     packed_a, packed_b = scratch(0, a_panels * size + a_panels + b_panels, c), scratch(1, b_panels * size, c)
-    flags, packed = packed_a[a_panels * size :], (packed_a.ctypes.data, packed_b.ctypes.data)
+    flags, packed = packed_a[a_panels * size :], (address_of(packed_a), address_of(packed_b))
     for left in range(0, n, NC):
         across = min(NC, n - left)
         for step in range(0, k, kc):

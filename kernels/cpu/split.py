@@ -19,9 +19,9 @@ A that lies by line and B that lies by step are read where they lie. All else (t
 from llvmlite import ir
 from numba import types
 
-from ..jit import compiled, exact, intrinsic, overload, scratch
+from ..jit import compiled, exact, intrinsic, scratch
 from .amx import EDGE, TILE
-from .pack import GAP, Matrix, _transpose_block, pack_panel
+from .pack import GAP, _transpose_block, address_of, lies, pack_panel
 
 BUFFER_STEPS = 96  # of 32 lines: 12 KB, beside the 6 KB of a block that is written
 
@@ -76,21 +76,6 @@ def split_vectors(typingctx, low, high, target, parts):
     return types.int64(types.intp, types.intp, types.intp, types.intp), codegen
 
 
-def where_it_lies(operand):
-    """(address, elements from line to line or step to step, by_line) of an operand that is a matrix in memory.
-
-    Address 0: it is none. Compiled code.
-    """
-    raise NotImplementedError("where_it_lies is for compiled code")
-
-
-@overload(where_it_lies)
-def _where_it_lies(operand):
-    if operand.instance_class is Matrix:
-        return lambda operand: (operand.data.ctypes.data, operand.stride, operand.by_line)
-    return lambda operand: (0, 0, False)
-
-
 @exact
 def _split_lines(target, source, stride, parts):
     """A block of A: 32 lines of 32 steps, lines `stride` bytes apart."""
@@ -125,9 +110,9 @@ def _split_buffer(target, for_a, buffer, steps, parts):
                 for step in range(0, EDGE, 16):
                     turned = (p + step) * EDGE + line
                     _transpose_block(buffer, turned, EDGE, 15, lines, line * EDGE + step, EDGE)
-            flags |= _split_lines(at, lines.ctypes.data, EDGE * 4, parts)
+            flags |= _split_lines(at, address_of(lines), EDGE * 4, parts)
         else:
-            flags |= _split_steps(at, buffer.ctypes.data + p * EDGE * 4, EDGE * 4, parts)
+            flags |= _split_steps(at, address_of(buffer) + p * EDGE * 4, EDGE * 4, parts)
     return flags
 
 
@@ -143,18 +128,19 @@ def split_panel(target, for_a, operand, first, count, step, depth, parts, like):
 
     Returns whether all of it can be multiplied: finite, and not so large that a part is infinite.
     """
-    base, stride, by_line = where_it_lies(operand)
+    memory = lies(operand)
     inside = min(EDGE, count - first)
     size = parts * 2 * TILE
     flags, done = 0, 0
-    if base != 0 and by_line == for_a and inside == EDGE:
+    if memory.address != 0 and inside == EDGE and (memory.step if for_a else memory.line) == 1:
         done = depth // EDGE * EDGE
         for p in range(0, done, EDGE):
             at = target + p // EDGE * size
+            source = memory.address + (first * memory.line + (step + p) * memory.step) * 4
             if for_a:
-                flags |= _split_lines(at, base + (first * stride + step + p) * 4, stride * 4, parts)
+                flags |= _split_lines(at, source, memory.line * 4, parts)
             else:
-                flags |= _split_steps(at, base + ((step + p) * stride + first) * 4, stride * 4, parts)
+                flags |= _split_steps(at, source, memory.step * 4, parts)
     buffer = scratch(2, BUFFER_STEPS * EDGE + GAP + EDGE * EDGE, like)
     for p in range(done, depth, BUFFER_STEPS):
         steps = min(BUFFER_STEPS, depth - p)
