@@ -66,6 +66,16 @@ SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 
 
+def exp_below(x):
+    """exp where x <= 0; elsewhere any number. A target may have a shorter one."""
+    return exp(x)
+
+
+def expm1_below(x):
+    """expm1 where x <= 0; elsewhere any number."""
+    return expm1(x)
+
+
 def relu(x):
     return type(x)(0) if x <= 0 else x
 
@@ -140,16 +150,17 @@ def softshrink_grad(dy, x, lambd):
 
 
 def elu(x, alpha):
-    left = alpha * expm1(x)
+    left = alpha * expm1_below(x)
     return left if x <= 0 else x
 
 
 def elu_grad(dy, x, alpha):
-    left = dy * alpha * exp(x)
+    left = dy * alpha * exp_below(x)
     return left if x <= 0 else dy
 
 
 def celu(x, alpha):
+    # a negative alpha turns the sign of x / alpha
     left = alpha * expm1(x / alpha)
     return left if x <= 0 else x
 
@@ -161,20 +172,20 @@ def celu_grad(dy, x, alpha):
 
 def selu(x):
     c = type(x)
-    left = c(SELU_ALPHA * SELU_SCALE) * expm1(x)
+    left = c(SELU_ALPHA * SELU_SCALE) * expm1_below(x)
     return left if x <= 0 else c(SELU_SCALE) * x
 
 
 def selu_grad(dy, x):
     c = type(x)
-    left = dy * c(SELU_ALPHA * SELU_SCALE) * exp(x)
+    left = dy * c(SELU_ALPHA * SELU_SCALE) * exp_below(x)
     return left if x <= 0 else dy * c(SELU_SCALE)
 
 
 def sigmoid(x):
     # exp of a negative number: nothing overflows, and small results keep their digits
     one = type(x)(1)
-    e = exp(-abs(x))
+    e = exp_below(-abs(x))
     return (e if x < 0 else one) / (one + e)
 
 
@@ -197,7 +208,7 @@ def tanhshrink_grad(dy, x):
 
 def log_sigmoid(x):
     negative = x if x < 0 else type(x)(0)
-    return negative - log1p(exp(-abs(x)))
+    return negative - log1p(exp_below(-abs(x)))
 
 
 def log_sigmoid_grad(dy, x):
@@ -207,7 +218,7 @@ def log_sigmoid_grad(dy, x):
 def softplus(x, beta, threshold):
     z = x * beta
     positive = z if z > 0 else type(x)(0)
-    smooth = (positive + log1p(exp(-abs(z)))) / beta
+    smooth = (positive + log1p(exp_below(-abs(z)))) / beta
     return x if z > threshold else smooth
 
 
@@ -239,7 +250,7 @@ def tanh_softplus(x):
     """a, b with tanh(log(1 + exp(x))) = a / (a + b)."""
     # e (e + 2) over 2, e = exp(x); both times exp(-2 x) where x > 0, so that nothing overflows
     c = type(x)
-    t = exp(-abs(x))
+    t = exp_below(-abs(x))
     a = t * (t + c(2)) if x < 0 else c(1) + c(2) * t
     b = c(2) if x < 0 else c(2) * t * t
     return a, b
@@ -269,7 +280,7 @@ def gelu(x):
 
 def gelu_grad(dy, x):
     c = type(x)
-    density = c(NORMAL_PEAK) * exp(c(-0.5) * x * x)
+    density = c(NORMAL_PEAK) * exp_below(c(-0.5) * x * x)
     return dy * (normal_cdf(x) + x * density)
 
 

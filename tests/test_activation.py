@@ -36,7 +36,10 @@ SIZES = (0, 1, 61, 3 * 32768 + 17)
 
 def inputs(rng, shape, dtype):
     """Numbers on both sides of every kink, some far out."""
-    return (3 * rng.standard_normal(shape)).astype(dtype)
+    x = (3 * rng.standard_normal(shape)).astype(dtype)
+    # never only far out: where gelu vanishes its error is small beside 1, not beside itself, in ref too
+    x.reshape(-1)[:1] = 0.5
+    return x
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,7 +9,7 @@ import math
 
 from ..jit import compiled, kernel, leaf, parallel_for, scratch
 from .vecbits import maximum
-from .vecmath import exp, log
+from .vecmath import exp, exp_below, log
 
 # elements a chunk of work has at least, and lines in a tile
 GRAIN = 16384
@@ -68,7 +68,7 @@ def _softmax_lines(begin, end, y, x, sign):
         row, out = x[r], y[r]
         top, total = _maximum(row, sign), x.dtype.type(0)
         for i in range(out.size):
-            e = exp(sign * row[i] - top)
+            e = exp_below(sign * row[i] - top)
             out[i] = e
             total += e
         scale = x.dtype.type(1) / total
@@ -87,7 +87,7 @@ def _softmax_tiles(begin, end, y, x, sign):
         for c in range(x.shape[1]):
             row, out = x[o, c, first:last], y[o, c, first:last]
             for i in range(out.size):
-                e = exp(sign * row[i] - top[i])
+                e = exp_below(sign * row[i] - top[i])
                 out[i] = e
                 total[i] += e
         for i in range(total.size):
@@ -182,7 +182,7 @@ def _log_lines(begin, end, y, x):
         row, out = x[r], y[r]
         top, total = _maximum(row, one), x.dtype.type(0)
         for i in range(out.size):
-            total += exp(row[i] - top)
+            total += exp_below(row[i] - top)
         shift = log(total)
         for i in range(out.size):
             out[i] = _less_both(row[i], top, shift)
@@ -199,7 +199,7 @@ def _log_tiles(begin, end, y, x):
         for c in range(x.shape[1]):
             row = x[o, c, first:last]
             for i in range(total.size):
-                total[i] += exp(row[i] - top[i])
+                total[i] += exp_below(row[i] - top[i])
         for i in range(total.size):
             total[i] = log(total[i])
         for c in range(x.shape[1]):

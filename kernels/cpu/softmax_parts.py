@@ -5,7 +5,7 @@ by block (tiles), so that fifty thousand classes cost no digits.
 """
 
 from ..jit import compiled
-from .vecmath import exp
+from .vecmath import exp_below
 
 # classes of a block of a sum
 BLOCK = 256
@@ -44,7 +44,7 @@ def row_exp(e, x, top):
         s = x.dtype.type(0)
         source, out = x[begin : begin + BLOCK], e[begin : begin + BLOCK]
         for j in range(source.size):
-            value = exp(source[j] - top)
+            value = exp_below(source[j] - top)
             out[j] = value
             s += value
         total += s
@@ -59,7 +59,7 @@ def row_sum_exp(x, top):
         s = x.dtype.type(0)
         source = x[begin : begin + BLOCK]
         for j in range(source.size):
-            s += exp(source[j] - top)
+            s += exp_below(source[j] - top)
         total += s
     return total
 
@@ -85,7 +85,7 @@ def tile_exp(e, total, part, tile, top, n):
         for j in range(begin, min(tile.shape[0], begin + BLOCK)):
             source, out = tile[j], e[j]
             for k in range(n):
-                value = exp(source[k] - top[k])
+                value = exp_below(source[k] - top[k])
                 out[k] = value
                 part[k] += value
         for k in range(n):

@@ -8,8 +8,10 @@ what AVX2 and NEON have as vector instructions too (no arithmetic shift of int64
     polynomial(single, double)    P(x): c[0] + c[1] x + c[2] x^2 ..., Horner's rule in fused multiply-adds
     fma(a, b, c), copysign(size, sign)
     maximum(a, b)                 NaN if either is; a loop that reduces by it becomes vectors, one with > does not
-    round_magic(x)                t = x + 1.5 2^m: the nearest integer n in its low bits; t - round_magic(0) is n
-    power_of_two(t)               2^n of that t, for exponents of normal numbers
+    at_most(x, y), at_least(x, y) the smaller, the larger of both; x if x is NaN (one instruction)
+    rounder(x)                    R, so large that t = v + R has in its low bits the integer n nearest to v plus the
+                                  bias of exponents; t - R is n
+    power_of_two(t)               2^n of that t, for exponents of normal numbers; 0 for the one below them
     significand(x), exponent(x)   x = significand 2^exponent, significand in [sqrt(1/2), sqrt(2)), for normal x > 0
 """
 
@@ -80,15 +82,24 @@ def _maximum(builder, format, a, b):
     return builder.call(builder.module.declare_intrinsic("llvm.maximum", [a.type], of_type), [a, b])
 
 
-def _round_magic(builder, format, x):
-    return builder.fadd(x, ir.Constant(x.type, 1.5 * 2.0 ** format[0]))
+def _at_most(builder, format, x, limit):
+    # the operands in the order of x86's min and max, which give the second one where either is NaN
+    return builder.select(builder.fcmp_ordered("<", limit, x), limit, x)
+
+
+def _at_least(builder, format, x, limit):
+    return builder.select(builder.fcmp_ordered(">", limit, x), limit, x)
+
+
+def _rounder(builder, format, x):
+    mantissa, bias = format[:2]
+    return ir.Constant(x.type, 1.5 * 2.0**mantissa + bias)
 
 
 def _power_of_two(builder, format, t):
-    mantissa, bias, real, integer, _ = format
+    mantissa, _, real, integer, _ = format
     # the bits of 1.5 * 2^m leave at the top
-    shifted = builder.shl(builder.bitcast(t, integer), integer(mantissa))
-    return builder.bitcast(builder.add(shifted, integer(bias << mantissa)), real)
+    return builder.bitcast(builder.shl(builder.bitcast(t, integer), integer(mantissa)), real)
 
 
 def _above_root(builder, format, x):
@@ -114,7 +125,9 @@ def _exponent(builder, format, x):
 fma = intrinsic(_of_one_type(_fma, 3))
 copysign = intrinsic(_of_one_type(_copysign, 2))
 maximum = intrinsic(_of_one_type(_maximum, 2))
-round_magic = intrinsic(_of_one_type(_round_magic, 1))
+at_most = intrinsic(_of_one_type(_at_most, 2))
+at_least = intrinsic(_of_one_type(_at_least, 2))
+rounder = intrinsic(_of_one_type(_rounder, 1))
 power_of_two = intrinsic(_of_one_type(_power_of_two, 1))
 significand = intrinsic(_of_one_type(_significand, 1))
 exponent = intrinsic(_of_one_type(_exponent, 1))

@@ -1,9 +1,14 @@
 """Vector math: exp, expm1, log, log1p, erf, tanh, sigmoid of one float32 or float64, for use inside compiled loops.
 
+exp_below and expm1_below are exp and expm1 where the argument is known not to be positive.
+
 Each is a straight line of multiplications, additions, blends and bit operations, so that LLVM turns a loop over it into
 whole vectors; both sides of a choice are computed. NaN, infinities, -0.0 and denormal numbers in and out are as in
-IEEE 754's recommended functions. Largest errors seen, in ulp: log and erf 1.0, exp 1.1, log1p 1.4, expm1 1.7, tanh and
-sigmoid 2.5.
+IEEE 754's recommended functions. Largest errors seen, in ulp: log and exp 0.9, erf 1.0, log1p 1.4, expm1 1.7, tanh and
+sigmoid 2.6.
+
+What bounds a loop is the number of multiplications and multiply-adds (AVX-512: one vector a cycle, a division counts as
+six), then that of all operations (two a cycle): additions, comparisons and bit operations are almost free.
 
 The polynomials are minimax fits (weighted least squares on Chebyshev points in 60 digits, each coefficient rounded and
 the rest fitted again) to the functions in the comments.
@@ -13,13 +18,15 @@ import math
 
 from ..jit import leaf
 from .vecbits import (
+    at_least,
+    at_most,
     constant,
     copysign,
     exponent,
     fma,
     polynomial,
     power_of_two,
-    round_magic,
+    rounder,
     significand,
 )
 
@@ -27,6 +34,15 @@ _LOG2_E = constant(1.4426950408889634, 1.4426950408889634)
 # log(2) in two parts
 _LN2_HIGH = constant(0.693147182464599609375, 0.6931471805599453)
 _LN2_LOW = constant(-1.9046542e-09, 2.3190468138462996e-17)
+
+# twice log2(e), half log(2)
+_LOG2_E_TWICE = constant(2.8853900817779268, 2.8853900817779268)
+_LN2_HALF = constant(0.34657359123229980469, 0.34657359027997264)
+
+# 2^n of a denormal or an infinite result is no normal number: 2^(n + shift) times 2^-shift is
+_SHIFT = constant(64.0, 512.0)
+_UP = constant(2.0**64, 2.0**512)
+_DOWN = constant(2.0**-64, 2.0**-512)
 
 # beyond: exp is 0 (half the smallest denormal), exp is infinite, expm1 is -1 to the last bit, tanh is 1
 _EXP_LOW = constant(-104.0, -746.0)
@@ -55,6 +71,32 @@ _EXP = polynomial(
         2.7557243702649166e-06,
         2.76264147580722e-07,
         2.510921428216453e-08,
+    ),
+)
+
+# c = r coth(r / 2) by z = r^2 on the same r: exp(r) = (c + r) / (c - r), half the multiplications if one divides anyway
+_COTH = polynomial(
+    (2.0, 0.166666179895401, -0.002766001969575882),
+    (
+        2.0,
+        0.16666666666666552,
+        -0.002777777777667602,
+        6.61375624516813e-05,
+        -1.6533832248968906e-06,
+        4.135876992466866e-08,
+    ),
+)
+
+# r coth(r) by z = r^2 on |r| <= log(2) / 4
+_COTH_HALF = polynomial(
+    (1.0, 0.33333250880241394, -0.022133702412247658),
+    (
+        1.0,
+        0.33333333333333204,
+        -0.02222222222160874,
+        0.002116402022311253,
+        -0.00021163392009663733,
+        2.1186792989696508e-05,
     ),
 )
 
@@ -140,57 +182,59 @@ def _reduced(x, n):
 
 
 @leaf
-def _expm1_reduced(r):
-    return fma(_EXP(r) * r, r, r)
+def _exp_reduced(r):
+    one = type(r)(1)
+    return fma(fma(_EXP(r), r, one), r, one)
 
 
 @leaf
 def exp(x):
-    one, magic = type(x)(1), round_magic(type(x)(0))
-    # comparisons with NaN are false: it passes through
-    x = _EXP_LOW(x) if x < _EXP_LOW(x) else x
-    x = _EXP_HIGH(x) if x > _EXP_HIGH(x) else x
-    n = round_magic(x * _LOG2_E(x)) - magic
-    p = _expm1_reduced(_reduced(x, n)) + one
-    # 2^n in two steps: neither overflows, and a denormal result is rounded once
-    half = round_magic(n * type(x)(0.5))
-    return p * power_of_two(half) * power_of_two(round_magic(n - (half - magic)))
+    negative = x < type(x)(0)
+    x = at_most(at_least(x, _EXP_LOW(x)), _EXP_HIGH(x))
+    R = rounder(x) + (_SHIFT(x) if negative else -_SHIFT(x))
+    t = fma(x, _LOG2_E(x), R)
+    # the last step alone rounds where the result is denormal, or overflows
+    return _exp_reduced(_reduced(x, t - R)) * power_of_two(t) * (_DOWN(x) if negative else _UP(x))
+
+
+@leaf
+def exp_below(x):
+    """exp(x) where x <= 0 or NaN, for less; good for nothing where x > 40."""
+    x = at_least(x, _EXP_LOW(x))
+    R = rounder(x) + _SHIFT(x)
+    t = fma(x, _LOG2_E(x), R)
+    return _exp_reduced(_reduced(x, t - R)) * power_of_two(t) * _DOWN(x)
 
 
 @leaf
 def _exp_normal(x):
     """exp where neither x nor the result leaves the normal numbers."""
-    t = round_magic(x * _LOG2_E(x))
-    p = _expm1_reduced(_reduced(x, t - round_magic(type(x)(0))))
-    return fma(p, power_of_two(t), power_of_two(t))
-
-
-@leaf
-def _expm1_scaled(r, scale, rest):
-    """(exp(r) - 1) scale + rest; the large part of it first, while it is still exact."""
-    return fma(_EXP(r) * r * r, scale, fma(r, scale, rest))
-
-
-@leaf
-def _expm1_normal(x):
-    """expm1 where 2^n, the power of two nearest to exp(x), is a normal number."""
-    t = round_magic(x * _LOG2_E(x))
-    scale = power_of_two(t)
-    return _expm1_scaled(_reduced(x, t - round_magic(type(x)(0))), scale, scale - type(x)(1))
+    t = fma(x, _LOG2_E(x), rounder(x))
+    return _exp_reduced(_reduced(x, t - rounder(x))) * power_of_two(t)
 
 
 @leaf
 def expm1(x):
-    magic, sign = round_magic(type(x)(0)), x
-    x = _EXPM1_LOW(x) if x < _EXPM1_LOW(x) else x
-    x = _EXP_HIGH(x) if x > _EXP_HIGH(x) else x
-    n = round_magic(x * _LOG2_E(x)) - magic
-    # ((exp(r) - 1) 2^half + 2^half - 2^-rest) 2^rest: 2^n alone may overflow
-    half = round_magic(n * type(x)(0.5))
-    rest = n - (half - magic)
-    scale = power_of_two(half)
-    y = _expm1_scaled(_reduced(x, n), scale, scale - power_of_two(round_magic(-rest)))
-    return copysign(y * power_of_two(round_magic(rest)), sign)
+    one, sign, large = type(x)(1), x, x > type(x)(1)
+    x = at_most(at_least(x, _EXPM1_LOW(x)), _EXP_HIGH(x))
+    R = rounder(x) - (_SHIFT(x) if large else type(x)(0))
+    t = fma(x, _LOG2_E(x), R)
+    scale = power_of_two(t)
+    r = _reduced(x, t - R)
+    # the large part of exp(r) - 1 first, while it is still exact
+    y = fma(_EXP(r) * r * r, scale, fma(r, scale, scale - (_DOWN(x) if large else one)))
+    return copysign(y * (_UP(x) if large else one), sign)
+
+
+@leaf
+def expm1_below(x):
+    """expm1(x) where x <= 0 or NaN, for less and with 0 for -0; good for nothing where x > 40."""
+    x = at_least(x, _EXPM1_LOW(x))
+    t = fma(x, _LOG2_E(x), rounder(x))
+    scale = power_of_two(t)
+    # log(2) in one part: what it lacks counts n times, but against 1, not against 2^n
+    r = fma(rounder(x) - t, _LN2_HIGH(x), x)
+    return fma(fma(_EXP(r) * r, r, r), scale, scale - type(x)(1))
 
 
 @leaf
@@ -225,7 +269,7 @@ def log1p(x):
     e = exponent(u)
     # where 2^-e would leave the normal numbers, c no longer counts
     limit = type(x)(64)
-    f = (significand(u) - one) + c * power_of_two(round_magic(-(e if e < limit else limit)))
+    f = (significand(u) - one) + c * power_of_two(rounder(x) - at_most(e, limit))
     y = copysign(_log_of(f, e), x)
     y = y if x < _INFINITY(x) else x
     y = -_INFINITY(x) if x == -one else y
@@ -234,24 +278,33 @@ def log1p(x):
 
 @leaf
 def tanh(x):
-    a = abs(x)
-    a = _TANH_HIGH(x) if a > _TANH_HIGH(x) else a
-    e = _expm1_normal(a + a)
-    return copysign(e / (e + type(x)(2)), x)
+    one, a = type(x)(1), at_most(abs(x), _TANH_HIGH(x))
+    t = fma(a, _LOG2_E_TWICE(x), rounder(x))
+    r = fma(rounder(x) - t, _LN2_HALF(x), a)
+    # exp(2 a) = 2^n (c + r) / (c - r) in (exp(2 a) - 1) / (exp(2 a) + 1); the numerator keeps the digits of a small r
+    c, scale = _COTH_HALF(r * r), power_of_two(t)
+    top = fma(r, scale + one, c * (scale - one))
+    rest = c - r
+    return copysign(top / (top + (rest + rest)), x)
 
 
 @leaf
 def sigmoid(x):
     # exp of a negative number: nothing overflows, and small results keep their digits
-    one = type(x)(1)
-    e = exp(-abs(x))
-    return (e if x < type(x)(0) else one) / (one + e)
+    a = at_least(-abs(x), _EXP_LOW(x))
+    R = rounder(x) + _SHIFT(x)
+    t = fma(a, _LOG2_E(x), R)
+    r = _reduced(a, t - R)
+    c = _COTH(r * r)
+    # exp(a) = top / rest
+    top, rest = (c + r) * power_of_two(t) * _DOWN(x), c - r
+    return (top if x < type(x)(0) else rest) / (rest + top)
 
 
 @leaf
 def erf(x):
     a, one = abs(x), type(x)(1)
     near = fma(_ERF(x * x), x, x)
-    w = (_ERF_HIGH(x) if a > _ERF_HIGH(x) else a) - one
+    w = at_most(a, _ERF_HIGH(x)) - one
     far = copysign(one - _exp_normal(_LOG_ERFC(w)), x)
     return near if a < one else far
