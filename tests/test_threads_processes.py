@@ -117,12 +117,12 @@ def rows(y, x):
         tanh_forward(y[i], x[i])
 
 x = np.random.default_rng(0).standard_normal((6, 100_003))
-y, want = np.empty_like(x), np.empty_like(x)
-tanh_forward(want, x)
+y, expected = np.empty_like(x), np.empty_like(x)
+tanh_forward(expected, x)
 for _ in range(20):
     y[...] = np.nan
     rows(y, x)
-    assert y.tobytes() == want.tobytes()
+    assert y.tobytes() == expected.tobytes()
 print(numba.threading_layer(), right())
 """
     assert run(code, {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": 2}) == [layer, "True"]
