@@ -109,13 +109,12 @@ class Sequential(_Numbered):
     def forward(self, input):
         here = self.__dict__
         modules = [here[name] for name, kind in self._members.items() if kind == MODULE]
-        done = None
+        fused = False
         for module, following in zip_longest(modules, modules[1:]):
-            if module is done:
-                done = None
+            if fused:
+                fused = False
             elif code := fused_code(module, following):
-                input = module.forward_activated(input, code)
-                done = following
+                input, fused = module.forward_activated(input, code), True
             else:
                 input = module(input)
         return input

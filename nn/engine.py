@@ -23,7 +23,8 @@ def backward(outputs: Sequence[Tensor], grads: Sequence[Any], retain_graph=False
     """Accumulate into the leaves the gradient of the sum of `outputs`, each weighted by its entry of `grads`."""
     if create_graph:
         raise NotImplementedError("create_graph=True: gradients of gradients are not supported")
-    _run([(t, _seed(t, g)) for t, g in zip(outputs, grads, strict=True)], bool(retain_graph))
+    seeds = [(t, _seed(t, g)) for t, g in zip(outputs, grads, strict=True)]
+    _run(seeds, bool(retain_graph), seeds[0][1] if grads[0] is None else None)
 
 
 def grad(
@@ -53,7 +54,7 @@ def grad(
             raise RuntimeError(f"grad: input {i} does not require a gradient")
     seeds = [(t, _seed(t, g)) for t, g in zip(outputs, grad_outputs, strict=True)]
     found: dict = {_place(t): None for t in inputs}
-    _run(seeds, bool(retain_graph), found, _between(outputs, found))
+    _run(seeds, bool(retain_graph), None, found, _between(outputs, found))
     results = []
     for i, tensor in enumerate(inputs):
         result = found[_place(tensor)]
@@ -97,8 +98,11 @@ def _seed(tensor: Tensor, grad: Any) -> Any:
     return _cast(array, data.dtype)
 
 
-def _run(seeds: list, retain: bool, found: dict | None = None, between: Any = ()) -> None:
-    """Run the nodes behind the seeds. With `found`, collect gradients there by place and leave the leaves alone."""
+def _run(seeds: list, retain: bool, one: Any, found: dict | None = None, between: Any = ()) -> None:
+    """Run the nodes behind the seeds. With `found`, collect gradients there by place and leave the leaves alone.
+
+    one  a seed that is known to be the number 1, or None
+    """
     heap: list[tuple[int, Context]] = []
     # gradients of leaves that are handed on when they are complete: those with hooks, or that `found` asks for
     late: dict[Tensor, Any] = {}
@@ -122,11 +126,15 @@ def _run(seeds: list, retain: bool, found: dict | None = None, between: Any = ()
                 )
             if node.hooks is not None:
                 _run_hooks(node, grads, found is None)
+                # a hook may have changed it
+                one = None
+            node.unit = one is not None and grads[0] is one
             for i, dy in enumerate(grads):
                 if dy is not None and not dy.flags.c_contiguous:
                     grads[i] = contiguous(dy)
-            if node.versions:
-                _check_versions(node)
+            for version, then in node.versions:
+                if version[0] != then:
+                    raise _changed(node, then, version[0])
             node.retained = retain
             if found is None:
                 results = node.function.backward(node, *grads)
@@ -164,7 +172,7 @@ def _run(seeds: list, retain: bool, found: dict | None = None, between: Any = ()
                         result = _fitted(node, i, result, data.shape, data.dtype)
                     _to_leaf(edge, result, late, found)
             result = results = data = None
-            node.handed = None
+            node.handed.clear()
             if not retain:
                 node.edges = node.saved = node.versions = None
             edge = edges = None
@@ -267,13 +275,11 @@ def _cast(array: Any, dtype: np.dtype) -> Any:
     return cast
 
 
-def _check_versions(node: Context) -> None:
-    for version, then in node.versions:
-        if version[0] != then:
-            raise RuntimeError(
-                f"a tensor that backward of {node.name()} needs was changed in place after it was used: expected "
-                f"version {then}, got {version[0]}; change a clone() of it, or change it after backward"
-            )
+def _changed(node: Context, then: int, now: int) -> RuntimeError:
+    return RuntimeError(
+        f"a tensor that backward of {node.name()} needs was changed in place after it was used: expected "
+        f"version {then}, got {now}; change a clone() of it, or change it after backward"
+    )
 
 
 # ---- grad: only what lies between outputs and inputs

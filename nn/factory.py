@@ -33,12 +33,16 @@ def new_parameter(shape: tuple[int, ...], device=None, dtype=None) -> Parameter:
 
 def gradients_into(ctx, *indices: int) -> tuple:
     """Where the gradients of these arguments go (see `ctx.grad_into`), and then whether a kernel shall add to them."""
-    places = [ctx.grad_into(i) for i in indices]
-    arrays, holding = [place[0] for place in places], [place[1] for place in places]
-    accumulate = True in holding
+    arrays, fresh, accumulate = [], [], False
+    for i in indices:
+        array, holds = ctx.grad_into(i)
+        arrays.append(array)
+        if holds:
+            accumulate = True
+        else:
+            fresh.append(array)
     if accumulate:
         # kernels have one flag for all: what holds nothing yet begins with zeros
-        for array, holds in places:
-            if not holds:
-                call("elementwise.fill_forward", array, 0.0)
+        for array in fresh:
+            call("elementwise.fill_forward", array, 0.0)
     return *arrays, accumulate

@@ -19,12 +19,16 @@ _CODES = {ReLU: RELU, Sigmoid: SIGMOID, SiLU: SILU, Tanh: TANH}
 
 def fused_code(first: Any, second: Any) -> int:
     """The activation that `first` can compute in place of `second`, by its code; 0: they are called apart."""
-    if type(first) is not Linear or first._activation:
-        return 0
     code = _CODES.get(type(second), 0)
-    return code if code and _plain(first) and _plain(second) else 0
-
-
-def _plain(module: Any) -> bool:
-    """Whether a call of the module does nothing but the forward of its class."""
-    return module._hooks is None and "forward" not in module.__dict__
+    if (
+        code
+        and type(first) is Linear
+        and not first._activation
+        and first._hooks is None
+        and second._hooks is None
+        # a user's own, set on the instance
+        and "forward" not in first.__dict__
+        and "forward" not in second.__dict__
+    ):
+        return code
+    return 0

@@ -30,7 +30,7 @@ class LinearFunction(Function):
         y = empty((x.shape[0], wide[0]), dtype, ctx.device)
         # some derivatives need what the activation was given; the others are functions of y
         kept = activation in NEEDS_INPUT and True in ctx.needs
-        z = empty(y.shape, dtype, ctx.device) if kept else absent(dtype, dims=2)
+        z = empty(y.shape, dtype, ctx.device) if kept else absent(dtype, ctx.device, 2)
         call("linear.linear_forward", y, z, x, w, absent(dtype) if b is None else b, activation)
         if activation:
             ctx.save(x, w, y, z)
@@ -42,15 +42,16 @@ class LinearFunction(Function):
     @staticmethod
     def backward(ctx, dy):
         x, w, *kept = ctx.saved
-        dtype, lead = x.dtype, len(ctx.shape)
-        y, z = kept or (absent(dtype, dims=2),) * 2
-        dx = empty(x.shape, dtype, ctx.device) if ctx.needs[0] else absent(dtype, dims=2)
+        dtype, device, shape = x.dtype, ctx.device, ctx.shape
+        nothing = absent(dtype, device, 2)
+        y, z = kept or (nothing, nothing)
+        dx = empty(x.shape, dtype, device) if ctx.needs[0] else nothing
         dw, db, accumulate = gradients_into(ctx, 1, 2)
-        if lead != 2:
+        if len(shape) != 2:
             dy = dy.reshape(x.shape[0], w.shape[0])
         call("linear.linear_backward", dx, dw, db, dy, x, w, y, z, ctx.activation, accumulate)
-        if lead != 2 and ctx.needs[0]:
-            dx = dx.reshape(ctx.shape)
+        if len(shape) != 2 and ctx.needs[0]:
+            dx = dx.reshape(shape)
         return dx, dw, db, None, None
 
 

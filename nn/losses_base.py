@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
 from .doors import absent, call, empty
-from .dtypes import float32, float64
+from .dtypes import float32, float64, int64
 from .module import Module
 from .tape import Function
 from .tensor import Tensor, as_tensor
@@ -35,24 +36,33 @@ class FusedLoss(Function):
     def forward(ctx, plan, *inputs):
         kernel, slopes, shape, layout, scalars, reduction = plan
         dtype, device, needs = inputs[0].dtype, ctx.device, ctx.needs
-        if True in needs[1 + slopes :]:
-            raise ValueError(f"{_name(kernel)}: only the first {slopes} of its inputs may require a gradient")
-        ctx.shapes = [a.shape for a in inputs[:slopes]]
-        inputs = [a if s is None else a.reshape(s) for a, s in zip(inputs, layout, strict=True)]
-        ctx.gradients = [
-            empty(a.shape, dtype, device) if needed else absent(dtype, device, len(a.shape))
-            for a, needed in zip(inputs[:slopes], needs[1:], strict=False)
-        ]
+        arrays, shapes, gradients = [], [], []
+        for i, given in enumerate(layout):
+            array = absent(dtype, device) if inputs[i] is None else inputs[i]
+            if i < slopes:
+                shapes.append(array.shape)
+            if given is not None:
+                array = array.reshape(given)
+            arrays.append(array)
+            if i < slopes:
+                here = array.shape
+                gradients.append(empty(here, dtype, device) if needs[i + 1] else absent(dtype, device, len(here)))
+            elif needs[i + 1]:
+                raise ValueError(f"{_name(kernel)}: only the first {slopes} of its inputs may require a gradient")
         loss = empty(shape if reduction == NONE else (), dtype, device)
-        call(kernel, loss.reshape(-1), *ctx.gradients, *inputs, *scalars, reduction)
+        call(kernel, loss.reshape(-1), *gradients, *arrays, *scalars, reduction)
+        ctx.shapes, ctx.gradients = shapes, gradients
         return loss
 
     @staticmethod
     def backward(ctx, dloss):
-        dloss, results = dloss.reshape(-1), [None] * len(ctx.needs)
-        for i, (saved, shape) in enumerate(zip(ctx.gradients, ctx.shapes, strict=True), 1):
-            if ctx.needs[i]:
-                results[i] = _scaled(ctx, saved, dloss).reshape(shape)
+        needs, results = ctx.needs, [None] * len(ctx.needs)
+        for i, shape in enumerate(ctx.shapes):
+            if needs[i + 1]:
+                saved = ctx.gradients[i]
+                if ctx.retained or not ctx.unit:
+                    saved = _scaled(ctx, saved, dloss.reshape(-1))
+                results[i + 1] = saved.reshape(shape)
         if not ctx.retained:
             # they hold the results now
             ctx.gradients = None
@@ -92,9 +102,15 @@ def legacy_reduction(size_average, reduce, reduction: str) -> str:
     return meant
 
 
-def one_dtype(*values) -> list:
+def one_dtype(*values) -> Sequence:
     """The values as tensors of one floating dtype: the widest among them; whole numbers follow."""
-    tensors = [v if isinstance(v, Tensor) else as_tensor(v) for v in values]
+    for value in values:
+        if not isinstance(value, Tensor) or value._data.dtype is not float32:
+            break
+    else:
+        # the common case: they are
+        return values
+    tensors = [as_tensor(v) for v in values]
     dtypes = [t._data.dtype for t in tensors]
     if dtypes[0] in _FLOATS and dtypes.count(dtypes[0]) == len(dtypes):
         return tensors
@@ -117,16 +133,13 @@ def one_shape(name: str, *tensors) -> list:
 
 def elementwise(kernel: str, slopes: int, reduction: str, tensors, scalars=()):
     """A loss of elements; the tensors have one dtype and shape, or are None: absent."""
-    first = tensors[0]._data
-    inputs = [absent(first.dtype) if t is None else t for t in tensors]
-    layout = ((-1,),) * len(inputs)
-    return FusedLoss.apply((kernel, slopes, first.shape, layout, scalars, reduction_code(reduction)), *inputs)
+    shape, layout = tensors[0]._data.shape, ((-1,),) * len(tensors)
+    return FusedLoss.apply((kernel, slopes, shape, layout, scalars, reduction_code(reduction)), *tensors)
 
 
 def rows(kernel: str, slopes: int, reduction: str, tensors, layout, shape, scalars=()):
     """A loss of rows: the kernel takes the tensors in the shapes of `layout`, the unreduced loss has `shape`."""
-    inputs = [absent(tensors[0]._data.dtype) if t is None else t for t in tensors]
-    return FusedLoss.apply((kernel, slopes, shape, layout, scalars, reduction_code(reduction)), *inputs)
+    return FusedLoss.apply((kernel, slopes, shape, layout, scalars, reduction_code(reduction)), *tensors)
 
 
 def class_weight(name: str, weight, classes: int, dtype):
@@ -144,7 +157,7 @@ def as_labels(name: str, target) -> Tensor:
     target = as_tensor(target)
     if target._data.dtype.kind not in "iu":
         raise TypeError(f"{name}: target: expected whole numbers as class indices, got {target._data.dtype}")
-    return target if target._data.dtype == np.int64 else target.to(np.dtype(np.int64))
+    return target if target._data.dtype == int64 else target.to(int64)
 
 
 def size(shape) -> int:

@@ -48,6 +48,7 @@ class Context:
         "outputs",
         "retained",
         "saved",
+        "unit",
         "versions",
     )
 
@@ -68,9 +69,11 @@ class Context:
     hooks: dict | None
     # in backward: whether it may come again, and so whether what forward left must stay as it is
     retained: bool
+    # and whether the gradient of the first output is the number 1 that backward begins with
+    unit: bool
     # whether grad_into may hand out the gradients of leaves, and those that it did
     direct: bool
-    handed: list | None
+    handed: set[Tensor]
 
     def save(self, *arrays) -> None:
         """Keep arrays for backward. Changing the tensors they belong to before that is an error there."""
@@ -100,14 +103,10 @@ class Context:
             node, index = edge
             shape, dtype = node.outputs[index]
             return empty(shape, dtype, self.device), False
-        handed = self.handed
         # the same leaf may be several arguments: only the first may write into it
-        if edge._hooks or not self.direct or (handed is not None and any(leaf is edge for leaf in handed)):
+        if edge._hooks or edge in self.handed or not self.direct:
             return empty(edge._data.shape, edge._data.dtype, self.device), False
-        if handed is None:
-            self.handed = [edge]
-        else:
-            handed.append(edge)
+        self.handed.add(edge)
         return edge._gradient(), edge._has_grad
 
     def name(self) -> str:
@@ -156,48 +155,50 @@ class Function:
     @classmethod
     def apply(cls, *args) -> Any:
         """Run forward on tensors, arrays and values; record the node when an argument needs a gradient."""
-        arrays, tensors, first = list(args), [], None
-        needs, edges = [False] * len(args), [None] * len(args)
-        enabled, recording, strided = mode.enabled, False, cls.strided
-        for i, value in enumerate(args):
+        arrays, needs, edges, tensors = [], [], [], []
+        device, enabled, strided = "cpu", mode.enabled, cls.strided
+        for value in args:
+            need, edge = False, None
             if isinstance(value, Tensor):
                 tensors.append(value)
                 if enabled and value._requires_grad:
-                    recording = needs[i] = True
-                    node = value._node
-                    edges[i] = value if node is None else (node, value._index)
-                first = value = value._data
-            elif type(value) is _ndarray:
-                if first is None:
-                    first = value
-            elif type(value) in _PLAIN:
-                continue
-            elif first is None and hasattr(value, "__cuda_array_interface__"):
-                first = value = adopt(value)
-            else:
-                continue
-            arrays[i] = value if strided or value.flags.c_contiguous else contiguous(value)
+                    need, node = True, value._node
+                    edge = value if node is None else (node, value._index)
+                value = value._data
+            if type(value) is _ndarray:
+                if not strided and not value.flags.c_contiguous:
+                    value = contiguous(value)
+            elif type(value) not in _PLAIN and hasattr(value, "__cuda_array_interface__"):
+                value = adopt(value)
+                device = same_device(value)
+                if not strided:
+                    value = contiguous(value)
+            arrays.append(value)
+            needs.append(need)
+            edges.append(edge)
         ctx = Context()
         ctx.function = cls
+        ctx.device = device
         ctx.needs = needs
         ctx.edges = edges
         ctx.saved = ()
-        ctx.device = "cpu" if first is None or type(first) is _ndarray else same_device(first)
         result = cls.forward(ctx, *arrays)
         several = type(result) is tuple
-        if recording:
+        if True not in needs:
+            node = None
+        else:
+            node = ctx
             ctx.order = -next(_count)
-            ctx.grads = ctx.versions = ctx.hooks = ctx.handed = None
-            ctx.retained, ctx.direct = False, True
+            ctx.grads = ctx.hooks = None
+            ctx.retained, ctx.direct, ctx.handed = False, True, set()
             ctx.outputs = tuple([(y.shape, y.dtype) for y in result]) if several else ((result.shape, result.dtype),)
-        node = ctx if recording else None
         if several:
             outputs = tuple([wrap(y, node, i, tensors) for i, y in enumerate(result)])
             tensors += outputs
         else:
             outputs = wrap(result, node, 0, tensors)
             tensors.append(outputs)
-        if recording and ctx.saved:
+        if node is not None:
             ctx.versions = _versions(ctx.saved, tensors)
         return outputs
 
@@ -206,7 +207,13 @@ def _versions(saved: tuple, tensors: list) -> list:
     """The version counters of the tensors whose memory was saved, with their present values."""
     found = []
     for array in saved:
-        version = version_of(array, tensors)
-        if version is not None:
-            found.append((version, version[0]))
+        for tensor in tensors:
+            if tensor._data is array:
+                version = tensor._version
+                break
+        else:
+            version = version_of(array, tensors)
+            if version is None:
+                continue
+        found.append((version, version[0]))
     return found
