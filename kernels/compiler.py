@@ -1,4 +1,5 @@
-"""Numba's compiler, taught two things: 512-bit vectors, and to optimise and assemble a kernel once.
+"""Numba's compiler, taught three things: 512-bit vectors, arrays without reference counts, and to optimise and assemble
+a kernel once.
 
 Numba optimises and assembles every function by itself, then copies it into its callers and does both again: a GEMM
 under four layers of callers is compiled five times. Inner functions (`Part`) stop after their LLVM code is written;
@@ -31,6 +32,11 @@ class _WholeLowering(typed_passes.NativeLowering):
     @property
     def lowering_class(self):
         return _WideLower
+
+    def run_pass(self, state):
+        # arrays are borrowed from whoever calls: nothing is allocated here, and no reference counted
+        state.targetctx = state.targetctx.subtarget(enable_nrt=False)
+        return super().run_pass(state)
 
 
 class _PartLibrary(JITCodeLibrary):

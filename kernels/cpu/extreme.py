@@ -31,8 +31,9 @@ def _{name}_scan(begin, end, y, indices, x, blocks):
         o, first = task // blocks, task % blocks * BLOCK
         last = min(I, first + BLOCK)
         best, where = y[o, first:last], indices[o, first:last]
-        best[:] = x[o, 0, first:last]
-        where[:] = 0
+        line = x[o, 0, first:last]
+        for i in range(best.size):
+            best[i], where[i] = line[i], 0
         for r in range(1, R):
             line = x[o, r, first:last]
             for i in range(best.size):

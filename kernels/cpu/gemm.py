@@ -1,29 +1,35 @@
 """The GEMM core: every matrix product of the library runs on `gemm`.
 
-    for each NC columns of B, for each KC steps of depth         B's panels then lie in L2/L3, A's sub-block in L2
-        for each MC rows of A
-            pack A's and B's panels                              parallel over panels
-            for each chunk of rows x columns                     parallel; the grid depends on shapes alone
+    for each block of rows, columns and depth whose panels fit the workspace
+        pack what does not lie well                              parallel over panels of A and B
+        for each chunk of rows x columns                         parallel; the grid depends on shapes alone
+            for each KC steps of depth
                 for each panel of B                              stays in L1
                     for each panel of A: tile                    accumulators stay in registers
 
+An operand is read where it lies when that is cheaper than packing it: a few rows of A are not worth panels of B.
 Every element of C is summed in the same order whatever the chunk it falls in, so results do not depend on threads.
 On the last steps of depth the epilogue follows the tile: bias and ReLU before it leaves the registers, other
 activations on a tile that is still in L1.
 """
 
+from typing import NamedTuple
+
 from ..jit import compiled, kernel, parallel_for, scratch
+from .amx_gemm import by_amx
 from .epilogue import finish_rows, finish_tile, in_registers, no_epilogue
-from .pack import Matrix, pack_panels, panel_size
-from .target import DOUBLE_LANES, FLOAT_LANES, ROWS, VECTORS
+from .pack import Matrix, Panels, address_of, lies, pack_panel, panel_size
+from .target import DOUBLE_LANES, FLOAT_LANES, MASKED, ROWS, VECTORS
 from .thin import THIN, thin
 from .tile import tile
 
-KC = 256  # depth of a panel: B's (KC x 32 floats) and A's fit L1 together on most cores, L1 and L2 on all
-MC_PANELS = 64  # rows of A packed at a time, in panels
-NC = 2048  # columns of B packed at a time
-ROWS_PER_CHUNK = 8 * ROWS  # their panels (KC deep) fit a quarter of a small L2
+KC = 256  # steps of a tile: B's panel (KC x 32 floats) stays in L1, a chunk's part of A in L2
+WORKSPACE = 2**22  # elements of packed panels
+LINES = 2**13  # rows, and columns, packed at a time
+ROWS_PER_CHUNK = 8  # panels; KC deep they fit a quarter of a small L2
 CHUNK_WORK = 4e5  # multiply-adds that are worth handing to another thread: some 5 us
+CHUNKS = 64  # a large product is cut into about as many: large chunks read A and B less often
+REUSE = 256  # times an element is used from which packing it pays
 SMALL = 400_000  # multiply-adds below which a product stays on the calling thread
 
 
@@ -32,36 +38,109 @@ def lanes_of(array):
     return FLOAT_LANES if array.itemsize == 4 else DOUBLE_LANES
 
 
+class Place(NamedTuple):
+    """A block of the product: `down` rows from `top`, `across` columns from `left`, `depth` steps."""
+
+    top: int
+    down: int
+    left: int
+    across: int
+    depth: int
+
+
+class Grid(NamedTuple):
+    """Chunks of rows x columns, `across` of them side by side."""
+
+    rows: int
+    columns: int
+    across: int
+    chunks: int
+
+
 @compiled
-def _chunks(begin, end, across, rows, columns, a, b, c, ldc, m, n, top, left, depth, start, last, epilogue):
-    """Chunks begin .. end of the grid over rows x columns of the packed block whose corner is (top, left)."""
+def _chunks(begin, end, grid, place, height, a, b, c, ldc, start, last, epilogue):
+    """Chunks begin .. end of a block. height: rows from one panel of A to the next."""
     width = VECTORS * lanes_of(c)
-    a_size, b_size = panel_size(ROWS, depth), panel_size(width, depth)
-    corner = scratch(2, ROWS * width, c)
     item = c.itemsize
-    a_base, b_base, c_base, t_base = a.ctypes.data, b.ctypes.data, c.ctypes.data, corner.ctypes.data
-    direct = in_registers(epilogue) or not last
-    relu = last and in_registers(epilogue) and epilogue.relu
-    bias = epilogue.bias if start == 0 else epilogue.bias[:0]
-    start_whole = 2 if bias.size else start
+    corner = c[:0] if in_registers(epilogue) else scratch(2, ROWS * width, c)
+    c_base, corner_base = address_of(c), address_of(corner)
+    parts = (place.depth + KC - 1) // KC
+    kc = (place.depth + parts - 1) // parts
     for chunk in range(begin, end):
-        row_0, column_0 = chunk // across * rows, chunk % across * columns
-        row_end, column_end = min(m, row_0 + rows), min(n, column_0 + columns)
-        for j in range(column_0, column_end, width):
-            wide = min(width, column_end - j)
-            b_at = b_base + j // width * b_size * item
-            bias_at = bias.ctypes.data + (left + j) * item
-            for i in range(row_0, row_end, ROWS):
-                high = min(ROWS, row_end - i)
-                a_at = a_base + i // ROWS * a_size * item
-                at = (top + i) * ldc + left + j
-                # an edge, or more than registers can do: the tile goes through L1
-                whole = direct and wide == width and high == ROWS
-                to, ld = (c_base + at * item, ldc) if whole else (t_base, width)
-                begin_with = start_whole if whole else 0
-                tile(c, high, wide, depth, a_at, b_at, to, ld, begin_with, bias_at, relu and whole)
-                if not whole:
-                    finish_tile(corner, width, c, at, ldc, high, wide, start == 1, bias, left + j, last, epilogue)
+        row_0, column_0 = chunk // grid.across * grid.rows, chunk % grid.across * grid.columns
+        row_end, column_end = min(place.down, row_0 + grid.rows), min(place.across, column_0 + grid.columns)
+        for step in range(0, place.depth, kc):
+            depth = min(kc, place.depth - step)
+            final = last and step + depth == place.depth
+            # what the registers cannot do is done on a tile in L1
+            direct = in_registers(epilogue) or not final
+            relu = direct and final and epilogue.relu
+            first = start == 0 and step == 0
+            bias = epilogue.bias if first else epilogue.bias[:0]
+            begin_with = (2 if bias.size else 0) if first else 1
+            for j in range(column_0, column_end, width):
+                wide = min(width, column_end - j)
+                b_at = b.address + (j // width * b.panel + step * b.step) * item
+                bias_at = address_of(bias) + (place.left + j) * item
+                for i in range(row_0, row_end, height):
+                    high = min(height, row_end - i)
+                    a_at = a.address + (i // height * a.panel + step * a.step) * item
+                    at = (place.top + i) * ldc + place.left + j
+                    to, ld, how = (c_base + at * item, ldc, begin_with) if direct else (corner_base, width, 0)
+                    tile(c, high, wide, depth, a_at, a.line, a.step, b_at, b.step, to, ld, how, bias_at, relu)
+                    if not direct:
+                        finish_tile(
+                            corner, width, c, at, ldc, high, wide, not first, bias, place.left + j, True, epilogue
+                        )
+
+
+@compiled
+def _grid(down, across, depth, height, width):
+    """How a block is cut: by its shape alone. The whole of a small one is one chunk."""
+    total = float(down) * across * depth
+    if total < SMALL:
+        return Grid(down, across, 1, 1)
+    work = max(CHUNK_WORK, total / CHUNKS)
+    parts = (down + ROWS_PER_CHUNK * height - 1) // (ROWS_PER_CHUNK * height)
+    rows = ((down + parts - 1) // parts + height - 1) // height * height
+    columns = int(work / (min(rows, down) * depth)) // width * width
+    columns = min(max(columns, width), (across + width - 1) // width * width)
+    grid_across = (across + columns - 1) // columns
+    return Grid(rows, columns, grid_across, (down + rows - 1) // rows * grid_across)
+
+
+@compiled
+def _pack_both(begin, end, packed_a, packed_b, a, b, place, step, b_panels, width):
+    """Panels begin .. end of B's, then A's."""
+    for number in range(begin, end):
+        if number < b_panels:
+            at = number * panel_size(width, place.depth)
+            pack_panel(packed_b, at, width, b, place.left + number * width, step, place.depth)
+        else:
+            number -= b_panels
+            at = number * panel_size(ROWS, place.depth)
+            pack_panel(packed_a, at, ROWS, a, place.top + number * ROWS, step, place.depth)
+
+
+@compiled
+def _row_step(m):
+    """Rows of a tile when A is not packed: of two heights the one that computes fewer rows past the edge."""
+    low = (ROWS * 4 + 6) // 7
+    tall = m // ROWS * ROWS + (0 if m % ROWS == 0 else low if m % ROWS <= low else ROWS)
+    return low if (m + low - 1) // low * low < tall else ROWS
+
+
+@compiled
+def _packs_a(a, n, item):
+    """Whether A is packed: what is used often is, and rows whose elements would share the same few lines of L1."""
+    aliased = a.step == 1 and a.line * item % 4096 == 0
+    return a.address == 0 or n > REUSE or aliased
+
+
+@compiled
+def _packs_b(b, m):
+    """Whether B is packed: what is used often is, and what does not lie in vectors."""
+    return b.address == 0 or b.line != 1 or m > REUSE or not MASKED
 
 
 @compiled
@@ -70,46 +149,50 @@ def gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
 
     The bias is what the sums start from; with accumulate there is none: epilogues belong to overwriting.
     """
-    width = VECTORS * lanes_of(c)
+    if m == 0 or n == 0:
+        return
     if k == 0:
         _no_depth(m, n, c, ldc, accumulate, epilogue)
         return
-    mc, kc, nc = MC_PANELS * ROWS, min(k, KC), NC
-    # equal parts rather than a thin last one
-    depth_parts = (k + KC - 1) // KC
-    kc = (k + depth_parts - 1) // depth_parts
-    a_panels, b_panels = (min(m, mc) + ROWS - 1) // ROWS, (min(n, nc) + width - 1) // width
-    packed_a = scratch(0, a_panels * panel_size(ROWS, kc), c)
-    packed_b = scratch(1, b_panels * panel_size(width, kc), c)
+    if by_amx(m, n, k, a, b, c, ldc, accumulate, epilogue):
+        return
+    width = VECTORS * lanes_of(c)
+    a_lies, b_lies = lies(a), lies(b)
+    pack_a, pack_b = _packs_a(a_lies, n, c.itemsize), _packs_b(b_lies, m)
+    height = ROWS if pack_a else _row_step(m)
+    packed_lines = (min(m, LINES) if pack_a else 0) + (min(n, LINES) if pack_b else 0)
+    mc, nc = LINES // ROWS * ROWS if pack_a else m, LINES // width * width if pack_b else n
+    kc = min(k, max(KC, WORKSPACE // packed_lines // KC * KC)) if packed_lines else k
+    a_panels = (min(m, mc) + ROWS - 1) // ROWS if pack_a else 0
+    b_panels = (min(n, nc) + width - 1) // width if pack_b else 0
+    packed_a = scratch(0, a_panels * panel_size(ROWS, kc), c) if pack_a else c[:0]
+    packed_b = scratch(1, b_panels * panel_size(width, kc), c) if pack_b else c[:0]
+    item = c.itemsize
     for left in range(0, n, nc):
-        across = min(nc, n - left)
         for step in range(0, k, kc):
-            depth = min(kc, k - step)
             for top in range(0, m, mc):
-                down = min(mc, m - top)
-                work = down * across * depth
-                if top == 0:
-                    _pack(packed_b, width, across, b, left, step, depth, work)
-                _pack(packed_a, ROWS, down, a, top, step, depth, work)
-                row_parts = (down + ROWS_PER_CHUNK - 1) // ROWS_PER_CHUNK
-                rows = ((down + row_parts - 1) // row_parts + ROWS - 1) // ROWS * ROWS
-                columns = int(CHUNK_WORK / (min(rows, down) * depth)) // width * width
-                columns = min(max(columns, width), (across + width - 1) // width * width)
-                grid_across = (across + columns - 1) // columns
-                grid = (down + rows - 1) // rows * grid_across
+                place = Place(top, min(mc, m - top), left, min(nc, n - left), min(kc, k - step))
+                grid = _grid(place.down, place.across, place.depth, height, width)
+                a_panels = (place.down + ROWS - 1) // ROWS if pack_a else 0
+                b_panels = (place.across + width - 1) // width if pack_b and top == 0 else 0
+                if a_panels + b_panels:
+                    count = a_panels + b_panels
+                    grain = count if grid.chunks == 1 else max(1, 16384 // (width * place.depth))
+                    parallel_for(_pack_both, count, grain, (packed_a, packed_b, a, b, place, step, b_panels, width))
+                if pack_a:
+                    tiles_a = Panels(address_of(packed_a), panel_size(ROWS, place.depth), 1, ROWS)
+                else:
+                    corner = a_lies.address + (top * a_lies.line + step * a_lies.step) * item
+                    tiles_a = Panels(corner, height * a_lies.line, a_lies.line, a_lies.step)
+                if pack_b:
+                    tiles_b = Panels(address_of(packed_b), panel_size(width, place.depth), 1, width)
+                else:
+                    corner = b_lies.address + (left * b_lies.line + step * b_lies.step) * item
+                    tiles_b = Panels(corner, width, 1, b_lies.step)
                 start = 1 if accumulate or step > 0 else 0
-                last = step + depth == k
-                panels, place = (packed_a, packed_b), (down, across, top, left, depth)
-                arguments = (grid_across, rows, columns, *panels, c, ldc, *place, start, last, epilogue)
-                parallel_for(_chunks, grid, grid if work < SMALL else 1, arguments)
-
-
-@compiled
-def _pack(panels, width, lines, operand, first, step, depth, work):
-    """All panels of lines first .. first + lines of an operand."""
-    count = (lines + width - 1) // width
-    grain = count if work < SMALL else max(1, 16384 // (width * depth))
-    parallel_for(pack_panels, count, grain, (panels, width, operand, first, step, depth))
+                last = step + place.depth == k
+                arguments = (grid, place, height, tiles_a, tiles_b, c, ldc, start, last, epilogue)
+                parallel_for(_chunks, grid.chunks, 1, arguments)
 
 
 @compiled

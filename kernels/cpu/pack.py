@@ -37,6 +37,39 @@ class Matrix(NamedTuple):
     by_line: bool
 
 
+class Panels(NamedTuple):
+    """Where tiles read an operand: element (line i, step p) of panel q at address + (q * panel + i * line + p * step)
+    elements. Address 0: it has to be packed first."""
+
+    address: int
+    panel: int
+    line: int
+    step: int
+
+
+@compiled
+def address_of(array):
+    # ctypes.data is unsigned, and a sum of a signed and an unsigned number is a float
+    return np.intp(array.ctypes.data)
+
+
+def lies(operand):
+    """Panels of an operand as it lies in memory, a line each. Compiled code; operands may overload it."""
+    raise NotImplementedError("lies is for compiled code")
+
+
+@overload(lies)
+def _lies(operand):
+    if operand.instance_class is not Matrix:
+        return lambda operand: Panels(0, 0, 0, 0)
+
+    def matrix(operand):
+        line, step = (operand.stride, 1) if operand.by_line else (1, operand.stride)
+        return Panels(address_of(operand.data), line, line, step)
+
+    return matrix
+
+
 @intrinsic
 def _copy_vector(typingctx, source, at, target, to):
     """target[to : to + lanes] = source[at : at + lanes]."""
@@ -158,11 +191,3 @@ def _pack_panel(panel, at, width, operand, first, step, depth):
 def panel_size(width, depth):
     """Elements from one panel to the next: the panel, and a gap that keeps both aligned."""
     return (width * depth + GAP) // GAP * GAP + GAP
-
-
-@compiled
-def pack_panels(begin, end, panels, width, operand, first, step, depth):
-    """Panels begin .. end of an operand, one after the other: panel number n holds lines first + n * width onwards."""
-    size = panel_size(width, depth)
-    for number in range(begin, end):
-        pack_panel(panels, number * size, width, operand, first + number * width, step, depth)

@@ -29,7 +29,8 @@ def _{name}_rows(begin, end, y, x, R, chunk, chunks):
         line = x[o * R + c * chunk : o * R + min(R, (c + 1) * chunk)]
         start = 0
         if line.size >= 2 * LANES:
-            lanes[:] = line[:LANES]
+            for i in range(LANES):
+                lanes[i] = line[i]
             for start in range(LANES, line.size - LANES + 1, LANES):
                 part = line[start : start + LANES]
                 for i in range(LANES):
@@ -62,7 +63,9 @@ def _{name}_columns(begin, end, y, x, R, I, chunk, chunks, blocks):
         at = oc * I + b * BLOCK
         out = y[at : at + width]
         at = (o * R + c * chunk) * I + b * BLOCK
-        out[:] = x[at : at + width]
+        line = x[at : at + width]
+        for i in range(out.size):
+            out[i] = line[i]
         for r in range(1, min(chunk, R - c * chunk)):
             line = x[at + r * I : at + r * I + width]
             for i in range(out.size):

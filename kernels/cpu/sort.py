@@ -39,7 +39,8 @@ def _sort_row(order, spare, row, descending):
                 else:
                     spare[k] = order[j]
                     j += 1
-        order[:] = spare
+        for k in range(n):
+            order[k] = spare[k]
         width *= 2
 
 

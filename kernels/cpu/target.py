@@ -39,3 +39,6 @@ AMX = {"amx-tile", "amx-bf16", "avx512f", "avx512bw"} <= _features  # and the sy
 
 FLOAT_LANES = VECTOR_BYTES // np.dtype(np.float32).itemsize
 DOUBLE_LANES = VECTOR_BYTES // np.dtype(np.float64).itemsize
+
+# loads and stores of a part of a vector are single instructions: edges need no padding
+MASKED = VECTOR_BYTES >= 32

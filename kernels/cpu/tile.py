@@ -1,13 +1,17 @@
 """The register tile: the innermost loop of every matrix product, written as LLVM vectors.
 
-    C[i, j] (+)= sum over p of A[p, i] * B[p, j]        i < rows, j < vectors * lanes
+    C[i, j] (+)= sum over p of A[i, p] * B[p, j]        i < rows, j < vectors * lanes
 
-A and B are packed panels: step p has ROWS elements of A side by side, then VECTORS * lanes elements of B. One step
-loads the B vectors, broadcasts each element of A, and does rows * vectors fused multiply-adds into accumulators that
-stay in registers from the first step to the last. What LLVM makes of it on AVX-512 is 28 `vfmadd231ps` with a broadcast
-memory operand and two loads a step, and no spill.
+One step of depth loads the vectors of a row of B, broadcasts each element of a column of A, and does rows * vectors
+fused multiply-adds into accumulators that stay in registers from the first step to the last. What LLVM makes of it on
+AVX-512 is 28 `vfmadd231ps` and two loads a step, the broadcasts being memory operands, and no spill.
 
-All pointers are addresses (integers): nothing here is bounds-checked. Callers hand whole panels and whole tiles.
+A and B are given by address and stride, so that a panel packed for the purpose and a matrix as it lies are read by the
+same code. Two loops exist: `straight` for whole tiles whose column of A is contiguous (packed panels, a transposed A);
+`general` for rows of A any stride apart and for edges, in three heights. The general loop touches nothing outside the
+operands.
+
+All pointers are addresses (integers): nothing here is bounds-checked.
 """
 
 from llvmlite import ir
@@ -15,16 +19,16 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .target import ROWS, VECTOR_BYTES, VECTORS
+from .target import MASKED, ROWS, VECTOR_BYTES, VECTORS
 
-_i64 = ir.IntType(64)
+_i1, _i32, _i64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
-# heights and widths that exist: a remainder runs on the smallest that covers it
-HEIGHTS = tuple(sorted({ROWS, max(1, ROWS * 4 // 7), max(1, ROWS * 2 // 7)}, reverse=True))
-WIDTHS = (VECTORS, 1)
+# heights and widths of the general loop: a remainder runs on the smallest that covers it
+HEIGHTS = tuple(sorted({ROWS, max(1, ROWS * 4 // 7), max(1, ROWS * 2 // 7)}))
+WIDTHS = tuple(sorted({VECTORS, 1}))
 
 
-class _Emitter:
+class Emitter:
     """Builder, element type and vector type of one tile."""
 
     def __init__(self, builder, dtype):
@@ -33,128 +37,208 @@ class _Emitter:
         self.itemsize = 4 if dtype == types.float32 else 8
         self.lanes = VECTOR_BYTES // self.itemsize
         self.vector = ir.VectorType(self.scalar, self.lanes)
-        name = f"llvm.fmuladd.v{self.lanes}f{self.itemsize * 8}"
-        kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        self.fma = cgutils.get_or_insert_function(builder.module, kind, name)
+        self.mask = ir.VectorType(_i1, self.lanes)
         self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
-        self.undefined = ir.Constant(self.vector, ir.Undefined)
-        self.first_lane = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        suffix = f"v{self.lanes}f{self.itemsize * 8}"
+        self.fma = self._intrinsic(f"llvm.fmuladd.{suffix}", self.vector, [self.vector] * 3)
+        pointer = self.vector.as_pointer()
+        self._masked_load = self._intrinsic(
+            f"llvm.masked.load.{suffix}.p0", self.vector, [pointer, _i32, self.mask, self.vector]
+        )
+        self._masked_store = self._intrinsic(
+            f"llvm.masked.store.{suffix}.p0", ir.VoidType(), [self.vector, pointer, _i32, self.mask]
+        )
 
-    def offset(self, address, elements):
-        if isinstance(elements, int):
-            elements = ir.Constant(_i64, elements * self.itemsize)
+    def _intrinsic(self, name, result, args):
+        return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, args), name)
+
+    def bytes(self, elements):
+        return self.builder.mul(elements, ir.Constant(_i64, self.itemsize))
+
+    def at(self, address, elements=0):
+        """Pointer to the vector that starts `elements` (a Python number) after an address."""
+        pointer = self.builder.inttoptr(address, self.scalar.as_pointer())
+        place = self.builder.gep(pointer, [ir.Constant(_i64, elements)])
+        return self.builder.bitcast(place, self.vector.as_pointer())
+
+    def load(self, place, mask=None):
+        if mask is None:
+            return self.builder.load(place, align=self.itemsize)
+        return self.builder.call(self._masked_load, [place, ir.Constant(_i32, self.itemsize), mask, self.zero])
+
+    def store(self, value, place, mask=None):
+        if mask is None:
+            self.builder.store(value, place, align=self.itemsize)
         else:
-            elements = self.builder.mul(elements, ir.Constant(_i64, self.itemsize))
-        return self.builder.add(address, elements)
+            self.builder.call(self._masked_store, [value, place, ir.Constant(_i32, self.itemsize), mask])
 
-    def pointer(self, address, kind):
-        return self.builder.inttoptr(address, kind.as_pointer())
+    def splat(self, value, kind):
+        undefined = ir.Constant(kind, ir.Undefined)
+        first = self.builder.insert_element(undefined, value, ir.Constant(_i32, 0))
+        return self.builder.shuffle_vector(
+            first, undefined, ir.Constant(ir.VectorType(_i32, self.lanes), [0] * self.lanes)
+        )
 
-    def load(self, pointer, elements):
-        """The vector `elements` after a pointer to the element type."""
-        place = self.builder.gep(pointer, [ir.Constant(_i64, elements)])
-        return self.builder.load(self.builder.bitcast(place, self.vector.as_pointer()), align=self.itemsize)
+    def broadcast(self, pointer):
+        return self.splat(self.builder.load(pointer), self.vector)
 
-    def broadcast(self, pointer, elements):
-        value = self.builder.load(self.builder.gep(pointer, [ir.Constant(_i64, elements)]))
-        value = self.builder.insert_element(self.undefined, value, ir.Constant(ir.IntType(32), 0))
-        return self.builder.shuffle_vector(value, self.undefined, self.first_lane)
+    def lanes_below(self, bound):
+        """Mask of the lanes whose number is below `bound`."""
+        kind = ir.VectorType(_i32, self.lanes)
+        numbers = ir.Constant(kind, list(range(self.lanes)))
+        mask = self.builder.icmp_signed("<", numbers, self.splat(self.builder.trunc(bound, _i32), kind))
+        # LLVM would compare again in every step rather than keep a mask: what an empty instruction gives, it keeps
+        if VECTOR_BYTES == 64:
+            return self._kept(mask, "k")
+        if VECTOR_BYTES == 32:
+            wide = ir.VectorType(ir.IntType(self.itemsize * 8), self.lanes)
+            signs = self._kept(self.builder.sext(mask, wide), "x")
+            return self.builder.icmp_signed("<", signs, ir.Constant(wide, [0] * self.lanes))
+        return mask
 
-    def store(self, value, pointer, elements):
-        place = self.builder.gep(pointer, [ir.Constant(_i64, elements)])
-        self.builder.store(value, self.builder.bitcast(place, self.vector.as_pointer()), align=self.itemsize)
+    def _kept(self, value, register):
+        kind = ir.FunctionType(value.type, [value.type])
+        return self.builder.asm(kind, "", f"={register},0", [value], side_effect=False)
 
 
-def _emit(e, rows, vectors, depth, a, b, c, ldc, start, bias, relu):
-    """One tile of rows x vectors; start: 0 from zero, 1 from C, 2 from the bias."""
-    builder = e.builder
-    cells = [(i, v) for i in range(rows) for v in range(vectors)]
-    c_rows = [e.pointer(e.offset(c, builder.mul(ldc, ir.Constant(_i64, i))), e.scalar) for i in range(rows)]
-    from_c, from_bias = builder.append_basic_block("from_c"), builder.append_basic_block("from_bias")
-    loop, last = builder.append_basic_block("step"), builder.append_basic_block("finish")
+class _Straight:
+    """The tile is whole, and its column of A contiguous: one address serves all rows."""
+
+    def __init__(self, e, height, vectors, rows, width, a, a_line, c, ldc):
+        self.e, self.a = e, a
+        builder = e.builder
+        self.c_rows = [builder.add(c, builder.mul(e.bytes(ldc), ir.Constant(_i64, i))) for i in range(height)]
+        self.masks = [None] * vectors
+
+    def element(self, i, offset):
+        builder = self.e.builder
+        pointer = builder.inttoptr(builder.add(self.a, offset), self.e.scalar.as_pointer())
+        return self.e.broadcast(builder.gep(pointer, [ir.Constant(_i64, i)]))
+
+
+class _General:
+    """Rows of A any stride apart. A row beyond the edge is the last one again: it is computed and stored twice, equal
+    both times. Vectors are masked to the columns that exist."""
+
+    def __init__(self, e, height, vectors, rows, width, a, a_line, c, ldc):
+        self.e = e
+        builder = e.builder
+        last = builder.sub(rows, ir.Constant(_i64, 1))
+        lines = [ir.Constant(_i64, i) for i in range(height)]
+        lines = [builder.select(builder.icmp_signed("<", line, last), line, last) for line in lines]
+        self.a_rows = [builder.add(a, builder.mul(e.bytes(a_line), line)) for line in lines]
+        self.c_rows = [builder.add(c, builder.mul(e.bytes(ldc), line)) for line in lines]
+        self.masks = [e.lanes_below(builder.sub(width, ir.Constant(_i64, v * e.lanes))) for v in range(vectors)]
+
+    def element(self, i, offset):
+        builder = self.e.builder
+        return self.e.broadcast(builder.inttoptr(builder.add(self.a_rows[i], offset), self.e.scalar.as_pointer()))
+
+
+def _emit(e, shape, depth, a_step, b, b_step, start, bias, relu):
+    """A tile of height x vectors; shape: its rows and masks. start: 0 from zero, 1 add to C, 2 from the bias.
+
+    C is added to the sum, not the sum to C: rounding errors grow with the steps of a tile, not with the whole depth.
+    """
+    builder, masks = e.builder, shape.masks
+    height, vectors = len(shape.c_rows), len(masks)
+    cells = [(i, v) for i in range(height) for v in range(vectors)]
+    places = {(i, v): e.at(shape.c_rows[i], v * e.lanes) for i, v in cells}
+    from_bias, loop, finish, add, store = map(builder.append_basic_block, ("bias", "step", "finish", "add", "store"))
 
     # where the accumulators start
     origin = builder.block
-    choose = builder.switch(start, loop)
-    choose.add_case(ir.Constant(_i64, 1), from_c)
-    choose.add_case(ir.Constant(_i64, 2), from_bias)
-    builder.position_at_end(from_c)
-    loaded = {(i, v): e.load(c_rows[i], v * e.lanes) for i, v in cells}
-    builder.branch(loop)
+    builder.cbranch(builder.icmp_signed("==", start, ir.Constant(_i64, 2)), from_bias, loop)
     builder.position_at_end(from_bias)
-    bias_row = [e.load(e.pointer(bias, e.scalar), v * e.lanes) for v in range(vectors)]
+    bias_row = [e.load(e.at(bias, v * e.lanes), masks[v]) for v in range(vectors)]
     builder.branch(loop)
 
     # one step of depth
     builder.position_at_end(loop)
     step, a_at, b_at = builder.phi(_i64), builder.phi(_i64), builder.phi(_i64)
     accumulators = {cell: builder.phi(e.vector) for cell in cells}
-    for block in (origin, from_c, from_bias):
-        step.add_incoming(ir.Constant(_i64, 0), block)
-        a_at.add_incoming(a, block)
+    zero = ir.Constant(_i64, 0)
+    for block in (origin, from_bias):
+        step.add_incoming(zero, block)
+        a_at.add_incoming(zero, block)
         b_at.add_incoming(b, block)
-    for (i, v), phi in accumulators.items():
+    for (_, v), phi in accumulators.items():
         phi.add_incoming(e.zero, origin)
-        phi.add_incoming(loaded[i, v], from_c)
         phi.add_incoming(bias_row[v], from_bias)
-    a_pointer, b_pointer = e.pointer(a_at, e.scalar), e.pointer(b_at, e.scalar)
-    b_vectors = [e.load(b_pointer, v * e.lanes) for v in range(vectors)]
+    # without masked loads B is a packed panel: whole vectors may be read
+    b_vectors = [e.load(e.at(b_at, v * e.lanes), masks[v] if MASKED else None) for v in range(vectors)]
     sums = {}
-    for i in range(rows):
-        element = e.broadcast(a_pointer, i)
+    for i in range(height):
+        element = shape.element(i, a_at)
         for v in range(vectors):
             sums[i, v] = builder.call(e.fma, [element, b_vectors[v], accumulators[i, v]])
     following = builder.add(step, ir.Constant(_i64, 1))
     step.add_incoming(following, loop)
-    a_at.add_incoming(e.offset(a_at, ROWS), loop)
-    b_at.add_incoming(e.offset(b_at, VECTORS * e.lanes), loop)
+    a_at.add_incoming(builder.add(a_at, e.bytes(a_step)), loop)
+    b_at.add_incoming(builder.add(b_at, e.bytes(b_step)), loop)
     for cell, phi in accumulators.items():
         phi.add_incoming(sums[cell], loop)
-    builder.cbranch(builder.icmp_signed("<", following, depth), loop, last)
+    builder.cbranch(builder.icmp_signed("<", following, depth), loop, finish)
 
-    # out of the registers
-    builder.position_at_end(last)
+    # out of the registers; all of C is read before any of it is written: rows beyond the edge are a row again
+    builder.position_at_end(finish)
+    builder.cbranch(builder.icmp_signed("==", start, ir.Constant(_i64, 1)), add, store)
+    builder.position_at_end(add)
+    added = {(i, v): builder.fadd(e.load(places[i, v], masks[v]), sums[i, v]) for i, v in cells}
+    builder.branch(store)
+    builder.position_at_end(store)
+    results = {cell: builder.phi(e.vector) for cell in cells}
+    for cell, phi in results.items():
+        phi.add_incoming(sums[cell], finish)
+        phi.add_incoming(added[cell], add)
     for i, v in cells:
         # relu as a choice: NaN is not <= 0 and stays
-        clipped = builder.and_(builder.fcmp_ordered("<=", sums[i, v], e.zero), relu)
-        e.store(builder.select(clipped, e.zero, sums[i, v]), c_rows[i], v * e.lanes)
+        clipped = builder.and_(builder.fcmp_ordered("<=", results[i, v], e.zero), relu)
+        e.store(builder.select(clipped, e.zero, results[i, v]), places[i, v], masks[v])
 
 
 @intrinsic
-def tile(typingctx, like, rows, width, depth, a, b, c, ldc, start, bias, relu):
-    """C (+)= A^T B for one tile of the dtype of `like`; depth >= 1.
+def tile(typingctx, like, rows, width, depth, a, a_line, a_step, b, b_step, c, ldc, start, bias, relu):
+    """C (+)= A B for one tile of the dtype of `like`; depth >= 1.
 
-    rows, width   the part of the tile that is wanted: the smallest tile that covers it is computed and stored whole
-    a, b          addresses of packed panels (depth, ROWS) and (depth, VECTORS * lanes)
-    c, ldc        address of C's corner; elements between its rows
-    start         0: overwrite C; 1: add to C; 2: start from the row of VECTORS * lanes elements at `bias`
-    relu          store max(C, 0)
+    rows, width         the part of the tile that exists: 1 .. ROWS, 1 .. VECTORS * lanes
+    a, a_line, a_step   address of A's corner; elements from row to row and from step to step
+    b, b_step           address of B's corner; elements from step to step. Where vectors cannot be masked
+                        (target.MASKED), VECTORS * lanes elements of each step are readable
+    c, ldc              address of C's corner; elements between its rows
+    start               0: overwrite C; 1: add to C; 2: start from the row of elements at `bias`
+    relu                store max(C, 0)
     """
 
     def codegen(context, builder, signature, args):
-        _, rows, width, depth, a, b, c, ldc, start, bias, relu = args
-        e = _Emitter(builder, signature.args[0].dtype)
-        mask_type = ir.VectorType(ir.IntType(1), e.lanes)
-        flag = builder.icmp_unsigned("!=", relu, ir.Constant(relu.type, 0))
-        flag = builder.insert_element(ir.Constant(mask_type, ir.Undefined), flag, ir.Constant(ir.IntType(32), 0))
-        flag = builder.shuffle_vector(flag, ir.Constant(mask_type, ir.Undefined), e.first_lane)
+        _, rows, width, depth, a, a_line, a_step, b, b_step, c, ldc, start, bias, relu = args
+        e = Emitter(builder, signature.args[0].dtype)
+        flag = e.splat(builder.icmp_unsigned("!=", relu, ir.Constant(relu.type, 0)), e.mask)
         end = builder.append_basic_block("tile_end")
-        # from the smallest tile to the largest: the first that covers the wanted part
-        for height in sorted(HEIGHTS):
-            for vectors in sorted(set(WIDTHS)):
-                fits = builder.and_(
-                    builder.icmp_signed("<=", rows, ir.Constant(_i64, height)),
-                    builder.icmp_signed("<=", width, ir.Constant(_i64, vectors * e.lanes)),
-                )
-                here, other = builder.append_basic_block("tile"), builder.append_basic_block("larger")
-                builder.cbranch(fits, here, other)
-                builder.position_at_end(here)
-                _emit(e, height, vectors, depth, a, b, c, ldc, start, bias, flag)
-                builder.branch(end)
-                builder.position_at_end(other)
+
+        def number(kind, value, bound):
+            return builder.icmp_signed(kind, value, ir.Constant(_i64, bound))
+
+        def emit_if(condition, way, height, vectors):
+            """A tile that runs where the condition holds; what is built after it runs where it does not."""
+            here, other = builder.append_basic_block("tile"), builder.append_basic_block("another")
+            builder.cbranch(condition, here, other)
+            builder.position_at_end(here)
+            shape = way(e, height, vectors, rows, width, a, a_line, c, ldc)
+            _emit(e, shape, depth, a_step, b, b_step, start, bias, flag)
+            builder.branch(end)
+            builder.position_at_end(other)
+
+        whole = builder.and_(number("==", rows, ROWS), number("==", width, VECTORS * e.lanes))
+        emit_if(builder.and_(whole, number("==", a_line, 1)), _Straight, ROWS, VECTORS)
+        # from the smallest tile to the largest: the first that covers the part that exists
+        for height in HEIGHTS:
+            for vectors in WIDTHS:
+                fits = builder.and_(number("<=", rows, height), number("<=", width, vectors * e.lanes))
+                emit_if(fits, _General, height, vectors)
         builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()
 
-    integers = (types.intp,) * 8
-    return types.void(like, *integers, types.intp, types.boolean), codegen
+    integers = (types.intp,) * 12
+    return types.void(like, *integers, types.boolean), codegen
