@@ -21,7 +21,7 @@ Flag: TypeAlias = bool
 Real: TypeAlias = float
 Whole: TypeAlias = int
 # what an instance's dictionary holds besides a user's attributes
-_INTERNAL = ("_hooks", "_loose", "_place", "_retained")
+_INTERNAL = ("_place", "_retained")
 
 
 class Conversions:

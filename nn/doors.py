@@ -26,6 +26,7 @@ __all__ = [
     "empty",
     "from_host",
     "host_array",
+    "one",
     "overlap",
     "to_host",
 ]
@@ -179,6 +180,16 @@ def host_linspace(start: float, end: float, steps: int, dtype) -> np.ndarray:
 
 def host_eye(n: int, m: int, dtype) -> np.ndarray:
     return np.eye(n, m, dtype=dtype)
+
+
+def one(shape, dtype, device: str = "cpu"):
+    """An array of the number 1, with a single element: what backward begins with."""
+    array = empty(shape, dtype, device)
+    if device == "cpu":
+        array.fill(1)
+    else:
+        call("elementwise.fill_forward", array, 1.0)
+    return array
 
 
 def from_host(array: np.ndarray, device: str = "cpu"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .doors import call, contiguous, copy_into, empty, same_device
+from .doors import call, contiguous, copy_into, empty, one, same_device
 from .mode import mode
 from .tape import Context
 from .tensor import Tensor
@@ -25,6 +25,9 @@ def backward(outputs: Sequence[Tensor], grads: Sequence[Any], retain_graph=False
         raise NotImplementedError("create_graph=True: gradients of gradients are not supported")
     seeds = [(t, _seed(t, g)) for t, g in zip(outputs, grads, strict=True)]
     _run(seeds, bool(retain_graph), seeds[0][1] if grads[0] is None else None)
+
+
+Tensor._engine = backward
 
 
 def grad(
@@ -89,19 +92,17 @@ def _seed(tensor: Tensor, grad: Any) -> Any:
     if grad is None:
         if data.size != 1:
             raise RuntimeError(f"backward: expected grad= for an output of shape {data.shape} (no scalar), got none")
-        one = empty(data.shape, data.dtype, tensor.device)
-        call("elementwise.fill_forward", one, 1.0)
-        return one
+        return one(data.shape, data.dtype, tensor.device)
     array = (grad if isinstance(grad, Tensor) else Tensor(grad))._data
     if array.shape != data.shape:
         raise ValueError(f"backward: expected grad of the output's shape {data.shape}, got {array.shape}")
     return _cast(array, data.dtype)
 
 
-def _run(seeds: list, retain: bool, one: Any, found: dict | None = None, between: Any = ()) -> None:
+def _run(seeds: list, retain: bool, unit: Any, found: dict | None = None, between: Any = ()) -> None:
     """Run the nodes behind the seeds. With `found`, collect gradients there by place and leave the leaves alone.
 
-    one  a seed that is known to be the number 1, or None
+    unit  a seed that is known to be the number 1, or None
     """
     heap: list[tuple[int, Context]] = []
     # gradients of leaves that are handed on when they are complete: those with hooks, or that `found` asks for
@@ -127,8 +128,8 @@ def _run(seeds: list, retain: bool, one: Any, found: dict | None = None, between
             if node.hooks is not None:
                 _run_hooks(node, grads, found is None)
                 # a hook may have changed it
-                one = None
-            node.unit = one is not None and grads[0] is one
+                unit = None
+            node.unit = unit is not None and grads[0] is unit
             for i, dy in enumerate(grads):
                 if dy is not None and not dy.flags.c_contiguous:
                     grads[i] = contiguous(dy)

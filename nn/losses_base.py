@@ -155,9 +155,11 @@ def class_weight(name: str, weight, classes: int, dtype):
 def as_labels(name: str, target) -> Tensor:
     """Class indices as int64."""
     target = as_tensor(target)
+    if target._data.dtype is int64:
+        return target
     if target._data.dtype.kind not in "iu":
         raise TypeError(f"{name}: target: expected whole numbers as class indices, got {target._data.dtype}")
-    return target if target._data.dtype == int64 else target.to(int64)
+    return target.to(int64)
 
 
 def size(shape) -> int:

@@ -30,6 +30,8 @@ __all__ = [
 
 def _samples(shape):
     """(N, C, M) for the shape of an input (C,), (N, C) or (N, C, d1 ...), and the shape of its labels."""
+    if len(shape) == 2:
+        return (*shape, 1), shape[:1]
     if len(shape) == 1:
         return (1, shape[0], 1), ()
     return (shape[0], shape[1], size(shape[2:])), (shape[0], *shape[2:])

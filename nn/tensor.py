@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -39,16 +39,21 @@ class Tensor(Described, Conversions, Attached):
         "_data",
         "_grad_buffer",
         "_has_grad",
+        "_hooks",
         "_index",
+        "_loose",
         "_node",
         "_requires_grad",
         "_version",
     )
 
+    _hooks: dict[float, Callable] | None  # of a leaf
+    _loose: Any  # the gradient buffer when it was made here, and not handed over by an optimizer
     # rare: kept in the instance's dictionary when set
-    _hooks: dict[float, Callable] | None = None  # of a leaf
-    _loose: Any = None  # the gradient buffer when it was made here, and not handed over by an optimizer
     _retained: Any = None
+
+    # what backward runs: engine.py, which builds on this file, puts it here
+    _engine: ClassVar[Callable[..., None]]
 
     # NumPy leaves `array * tensor` to the tensor
     __array_priority__ = 1000
@@ -66,7 +71,7 @@ class Tensor(Described, Conversions, Attached):
         self._requires_grad = False
         self._node = None
         self._index = 0
-        self._grad_buffer = None
+        self._grad_buffer = self._loose = self._hooks = None
         self._has_grad = False
         self._version = [0]
         if requires_grad:
@@ -164,9 +169,7 @@ class Tensor(Described, Conversions, Attached):
 
         `grad` weighs its elements; a scalar needs none. torch's name for it, `gradient`, is taken as well.
         """
-        from .engine import backward
-
-        backward((self,), (gradient if grad is None else grad,), retain_graph, create_graph)
+        Tensor._engine((self,), (gradient if grad is None else grad,), retain_graph, create_graph)
 
     def register_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
         """Call `hook(grad)` with the whole gradient (an array) when backward knows it; what it returns replaces it."""
@@ -257,7 +260,7 @@ def wrap(array, node, index: int, sources=()) -> Tensor:
         out._node = node
         out._requires_grad = True
     out._index = index
-    out._grad_buffer = None
+    out._grad_buffer = out._loose = out._hooks = None
     out._has_grad = False
     out._version = version_of(array, sources) or [0]
     return out
