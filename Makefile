@@ -1,6 +1,6 @@
 # make demo        train on handwritten digits: a minute, real data, no download
 # make test        the test-suite
-# make bench       micro-benchmarks against this machine's ceilings and every installed peer; rewrites bench/RESULTS.md
+# make bench       micro-benchmarks against this machine's ceilings and every installed peer; rewrites bench/RESULTS.md and its picture
 # make lint        linter, formatter, type checker
 # make parity      add PyTorch, so that `make test` compares with it and `make bench` times it
 # make simulator   add numba-cuda, so that `make test` runs the CUDA kernels in Numba's simulator
@@ -19,7 +19,7 @@ demo: $(VENV)/.examples
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
 
-bench: $(VENV)/.test
+bench: $(VENV)/.test $(VENV)/.examples
 	$(BIN)/python bench/report.py
 
 lint: $(VENV)/.lint

@@ -153,12 +153,23 @@ def _seconds(work, shares):
     return best
 
 
+def typical(call, budget=0.3):
+    """Median wall time of a call, after one that does not count."""
+    call()
+    times, end = [], time.perf_counter() + budget
+    while len(times) < 3 or time.perf_counter() < end:
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
 @functools.cache
 def flops(dtype):
     """Floating-point operations a second of the FMA units, on all cores of this process."""
     one = np.dtype(dtype).type(0.5)
     _peak(np.int64(1), one)
-    steps = 500_000
+    steps = 3_000_000  # some 20 ms: starting the threads costs a fifth of one
     seconds = _seconds(_peak, [(np.int64(steps), one)] * threads())
     return threads() * steps * CHAINS * 2 * (VECTOR_BYTES // one.itemsize) / seconds
 

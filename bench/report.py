@@ -2,9 +2,11 @@
 
 python bench/report.py                  everything
 python bench/report.py gemm linear      these files; the others keep their figures in RESULTS.md
+python bench/report.py roofline ladder  the picture, and the ladder in kernels/README.md
 """
 
 import argparse
+import importlib.util
 import json
 import math
 import os
@@ -162,14 +164,17 @@ def write(sections):
     """Replace each section of RESULTS.md between its markers; a new one goes to the end."""
     text = RESULTS.read_text() if RESULTS.exists() else HEAD
     for name, body in sections.items():
-        block = f"<!-- {name} -->\n{body}\n<!-- end {name} -->"
-        old = re.compile(rf"<!-- {name} -->.*?<!-- end {name} -->", re.DOTALL)
-        if old.search(text):
-            text = old.sub(lambda _, block=block: block, text)
-        else:
+        if f"<!-- {name} -->" not in text:
             title = f"## {name}\n\n" if name != "machine" else ""
-            text = text.rstrip() + f"\n\n{title}{block}\n"
+            text = text.rstrip() + f"\n\n{title}<!-- {name} -->\n<!-- end {name} -->\n"
+        text = between_markers(text, name, body)
     RESULTS.write_text(text)
+
+
+def between_markers(text, name, body):
+    """The text with its section between <!-- name --> and <!-- end name --> replaced."""
+    old = re.compile(rf"<!-- {name} -->.*?<!-- end {name} -->", re.DOTALL)
+    return old.sub(lambda _: f"<!-- {name} -->\n{body}\n<!-- end {name} -->", text)
 
 
 HEAD = """# What the kernels reach
@@ -182,17 +187,39 @@ with a pause between them: workers of some spin for milliseconds, and AMX keeps 
 """
 
 
+def draw():
+    """The roofline's section, with a picture of this run; nothing where matplotlib is not installed."""
+    if not importlib.util.find_spec("matplotlib"):
+        print("matplotlib is not installed: no new roofline.svg")
+        return {}
+    subprocess.run([sys.executable, HERE / "roofline.py"], check=True)
+    return {"roofline": "![Kernels under the ceilings of one core](roofline.svg)"}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("families", nargs="*", help="gemm, linear ... (default: all)")
-    names = parser.parse_args().families
-    files = [HERE / f"bench_{name}.py" for name in names] or sorted(HERE.glob("bench_*.py"))
+    parser.add_argument("families", nargs="*", help="gemm, linear ..., roofline, ladder (default: all)")
+    names = parser.parse_args().families or [
+        "roofline",
+        "ladder",
+        *(f.stem[6:] for f in sorted(HERE.glob("bench_*.py"))),
+    ]
+    files = [HERE / f"bench_{name}.py" for name in names if name not in ("roofline", "ladder")]
     if missing := [str(f) for f in files if not f.exists()]:
         sys.exit(f"no such benchmark: {', '.join(missing)}")
-    reports = [run(files, cores) for cores in passes()]
-    sections = {"machine": machine(reports), **{name: table(name, groups) for name, groups in rows(reports).items()}}
+    sections = {}
+    if files:
+        reports = [run(files, cores) for cores in passes()]
+        sections = {
+            "machine": machine(reports),
+            **{name: table(name, groups) for name, groups in rows(reports).items()},
+        }
     for name, body in sections.items():
         print(f"\n{name}\n{body}")
+    if "roofline" in names:
+        sections |= draw()
+    if "ladder" in names:
+        subprocess.run([sys.executable, HERE / "ladder.py"], check=True)
     write(sections)
     print(f"\nwritten to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")
 
