@@ -10,6 +10,7 @@ import sys
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from . import state
@@ -122,12 +123,16 @@ def leave_core(typingctx, core):
         kind = [_i32, _i64, _i8p]
         get = external(builder, "sched_getaffinity", _i32, kind)
         put = external(builder, "sched_setaffinity", _i32, kind)
-        masks = [builder.alloca(ir.ArrayType(_i64, 16)) for _ in range(2)]  # 1024 cores, as cpu_set_t
+        words = ir.ArrayType(_i64, 16)  # 1024 cores, as cpu_set_t
+        masks = [cgutils.alloca_once(builder, words) for _ in range(2)]
         whole, other = (builder.bitcast(mask, _i8p) for mask in masks)
         this_thread, size = ir.Constant(_i32, 0), ir.Constant(_i64, 128)
+        for mask in masks:
+            builder.store(ir.Constant(words, None), mask)
+        # on a machine of more cores this fails, the masks stay empty, and empty ones are refused
         for mask in (whole, other):
             builder.call(get, [this_thread, size, mask])
-        index = builder.lshr(args[0], ir.Constant(_i64, 6))
+        index = builder.and_(builder.lshr(args[0], ir.Constant(_i64, 6)), ir.Constant(_i64, 15))
         bit = builder.shl(ir.Constant(_i64, 1), builder.and_(args[0], ir.Constant(_i64, 63)))
         place = builder.gep(masks[1], [ir.Constant(_i64, 0), index])
         builder.store(builder.and_(builder.load(place), builder.not_(bit)), place)
