@@ -11,7 +11,7 @@ import hotloop
 import numpy as np
 import pytest
 from guard_pages import guarded
-from helpers import poison, same
+from helpers import Backend, agree, poison, same
 from hotloop.kernels import state, threads
 from hotloop.kernels.cpu import amx_gemm, split, target
 from hotloop.kernels.cpu.epilogue import Plain
@@ -227,11 +227,11 @@ def test_special_values(rng, places, k, shift, transpose):
     assert (np.abs(got[fine] - want[fine]) <= (k + 8) * 2.0**-24 * size[fine]).all()
 
 
-def test_only_the_block_of_depth_with_special_values_leaves_the_tiles(rng):
-    a, b = (x.astype(np.float32) for x in normal(rng, 32, 32, 800))
-    a[3, 400] = np.inf
-    # three parts of 288, 288 and 224 steps
-    with Counted(32, 32, 288 + 224):
+def test_only_the_chunk_with_special_values_leaves_the_tiles(rng):
+    a, b = (x.astype(np.float32) for x in normal(rng, 300, 32, 40))
+    a[3, 4] = np.inf
+    # chunks of 160 and 140 rows
+    with Counted(140, 32, 40):
         product(a, b)
 
 
@@ -268,6 +268,29 @@ def test_threads_change_no_bit(rng, m, n, k):
         threads.set_num_threads(count)
         for _ in range(3):
             assert same(product(a, b), alone)
+
+
+@each_transpose
+def test_kernels_come_this_way(rng, transpose):
+    m, n, k = 150, 130, 110
+    a, b = operands(rng, m, n, k, transpose, np.float32)
+    with Counted(m, n, k):
+        agree(Backend("cpu"), "gemm.matmul_forward", poison((m, n), np.float32), a, b, *transpose, False, tol=2e-7)
+
+
+def test_small_products_do_not(rng):
+    for m, n, k in [(100, 100, 100), (8, 1000, 1000)]:
+        a, b = operands(rng, m, n, k, (False, False), np.float32)
+        with Counted(0, 0, 0):
+            agree(Backend("cpu"), "gemm.matmul_forward", poison((m, n), np.float32), a, b, False, False, False)
+
+
+def test_a_layer_with_its_activation(rng):
+    n, d, h = 150, 130, 110
+    x, w, b = (rng.standard_normal(shape).astype(np.float32) for shape in [(n, d), (h, d), (h,)])
+    y, z = poison((n, h), np.float32), poison((n, h), np.float32)
+    with Counted(n, h, d):
+        agree(Backend("cpu"), "linear.linear_forward", y, z, x, w, b, GELU)
 
 
 @each_transpose

@@ -144,6 +144,48 @@ def amx_tile(typingctx, products, blocks, a, b, c, ldc):
     return types.void(*[types.intp] * 6), codegen
 
 
+@intrinsic
+def add_blocks(typingctx, first, second, c, ldc, add):
+    """C = first + second, or C += them: blocks of 32 x 32 float32, the two contiguous; second 0: it is not there.
+
+    All by address; ldc: bytes between C's rows.
+    """
+
+    def codegen(context, builder, signature, args):
+        first, second, c, ldc, add = args
+        vector = ir.VectorType(ir.FloatType(), 16)
+
+        def at(base, offset):
+            return builder.inttoptr(builder.add(base, ir.Constant(_i64, offset)), vector.as_pointer())
+
+        def plus(condition, values, base):
+            """Two vectors, with those at an address added if the condition holds."""
+            before = builder.block
+            with builder.if_then(condition):
+                there = [builder.load(at(base, 64 * v), align=4) for v in range(2)]
+                sums = [builder.fadd(x, y) for x, y in zip(values, there, strict=True)]
+                after = builder.block
+            chosen = [builder.phi(vector) for _ in values]
+            for phi, x, y in zip(chosen, values, sums, strict=True):
+                phi.add_incoming(x, before)
+                phi.add_incoming(y, after)
+            return chosen
+
+        two = builder.icmp_signed("!=", second, ir.Constant(_i64, 0))
+        to_c = builder.icmp_unsigned("!=", add, ir.Constant(add.type, 0))
+        with cgutils.for_range(builder, ir.Constant(_i64, EDGE)) as loop:
+            offset = builder.mul(loop.index, ir.Constant(_i64, 4 * EDGE))
+            target = builder.add(c, builder.mul(loop.index, ldc))
+            values = [builder.load(at(builder.add(first, offset), 64 * v), align=4) for v in range(2)]
+            values = plus(two, values, builder.add(second, offset))
+            values = plus(to_c, values, target)
+            for v, value in enumerate(values):
+                builder.store(value, at(target, 64 * v), align=4)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 4, types.boolean), codegen
+
+
 def grant():
     """Ask the system, once a process, to let its threads use tiles. False where it refuses or there are none."""
     if sys.platform != "linux" or platform.machine() != "x86_64":

@@ -29,7 +29,7 @@ from numba.core import cgutils
 
 from ..jit import compiled, intrinsic, overload, parallel_for, scratch
 from ..state import PRODUCTS, load
-from .amx import EDGE, TILE, amx_tile, configure, release
+from .amx import EDGE, TILE, add_blocks, amx_tile, configure, release
 from .epilogue import finish_tile, in_registers
 from .pack import address_of, pack_panel, panel_size
 from .split import panel_blocks, split_panel
@@ -81,14 +81,6 @@ def _split(begin, end, packed, flags, fresh, a, b, m, n, place, parts, like):
 
 
 @compiled
-def _add(sums, at, corner, to):
-    """corner[to : to + SUMS] += sums[at : at + SUMS]."""
-    block, other = corner[to : to + SUMS], sums[at : at + SUMS]
-    for i in range(SUMS):
-        block[i] += other[i]
-
-
-@compiled
 def _on_tiles(part, packed, c, ldc, place, products, start, last, epilogue):
     """A chunk of C: part is (row, row_end, column, column_end), multiples of 32 or the block's end."""
     row_0, row_end, column_0, column_end = part
@@ -103,7 +95,7 @@ def _on_tiles(part, packed, c, ldc, place, products, start, last, epilogue):
     space = scratch(2, (1 + room) * SUMS, c)
     c_base, corner = address_of(c), address_of(space)
     bias = epilogue.bias if start == 0 else epilogue.bias[:0]
-    plain = start == 0 and bias.size == 0 and (not last or (in_registers(epilogue) and not epilogue.relu))
+    plain = bias.size == 0 and (not last or (in_registers(epilogue) and not epilogue.relu))
     for done in range(0, panel_blocks(depth), blocks):
         first, final = done == 0, done + blocks >= panel_blocks(depth)
         count = min(blocks, panel_blocks(depth) - done)
@@ -114,22 +106,25 @@ def _on_tiles(part, packed, c, ldc, place, products, start, last, epilogue):
                 high = min(EDGE, row_end - i)
                 a_at = packed[0] + i // EDGE * size + done * block
                 at = (top + i) * ldc + left + j
-                own = (1 + (i - row_0) // EDGE * across + (j - column_0) // EDGE) * SUMS
+                sums = corner + (1 + (i - row_0) // EDGE * across + (j - column_0) // EDGE) * SUMS * 4
+                c_at = c_base + at * 4
                 if final:
                     for row in range(high):
-                        _fetch(c_base + (at + row * ldc) * 4)
-                        _fetch(c_base + (at + row * ldc + wide - 1) * 4)
-                straight = plain and first and final and high == EDGE and wide == EDGE
-                to, to_row = (c_base + at * 4, ldc * 4) if straight else (corner, EDGE * 4)
-                if first and not final:
-                    to = corner + own * 4
+                        _fetch(c_at + row * ldc * 4)
+                        _fetch(c_at + (row * ldc + wide - 1) * 4)
+                whole = plain and high == EDGE and wide == EDGE
+                straight, kept = whole and first and final and start == 0, first and not final
+                to, to_row = (c_at, ldc * 4) if straight else (sums if kept else corner, EDGE * 4)
                 amx_tile(products, count, a_at, b_at, to, to_row)
-                if straight:
+                if straight or kept:
                     continue
-                if not first:
-                    # the sums so far come first: the order does not matter to a sum of two
-                    _add(space, own if final else 0, space, 0 if final else own)
-                if final:
+                if not final:
+                    add_blocks(corner, 0, sums, EDGE * 4, True)
+                elif whole:
+                    add_blocks(corner, 0 if first else sums, c_at, ldc * 4, start == 1)
+                else:
+                    if not first:
+                        add_blocks(sums, 0, corner, EDGE * 4, True)
                     finish_tile(space, EDGE, c, at, ldc, high, wide, start == 1, bias, left + j, last, epilogue)
 
 
