@@ -6,6 +6,7 @@ way, and sums of a thousand terms stay far below it: what is asked of those grow
 
 import numpy as np
 import pytest
+from hotloop.kernels.cpu.thin import THIN
 from products import each_transpose, excess, matmul, normal, on_cpu, operands, turned
 
 SHAPES = [(3, 70, 500), (1, 300, 2000), (64, 48, 300), (150, 130, 1000), (33, 65, 5000), (5, 7, 100_000)]
@@ -31,10 +32,10 @@ def test_float32_componentwise(backend, rng, shape, transpose):
 @pytest.mark.parametrize("shape", SHAPES[:5], ids=str)
 @pytest.mark.parametrize("numbers", ["either sign", "positive"])
 def test_float32_normwise_as_numpy(backend, rng, shape, transpose, numbers):
-    """Float32 against NumPy's BLAS on the same operands, or against the error of one chain of sums.
+    """Float32 against NumPy's BLAS on the same operands, which adds up short chains of sums; so do we.
 
-    A chain rounds k times: 0.4 sqrt(k) u is what its error measures, signs or none, and half as much again. A BLAS adds
-    up short chains and does better at great depth.
+    Few rows are one long chain, here as in a BLAS's product of matrix and vector. It rounds k times, and 0.27 sqrt(k) u
+    is what its error measures, signs or none.
     """
     a, b = operands(rng, *shape, transpose, np.float32)
     if numbers == "positive":
@@ -43,7 +44,9 @@ def test_float32_normwise_as_numpy(backend, rng, shape, transpose, numbers):
     want = left.astype(np.float64) @ right.astype(np.float64)
     ours, numpys = normwise(matmul(backend, a, b, transpose), want), normwise(left @ right, want)
     print(f"ours {ours:.2e}, NumPy's {numpys:.2e}")
-    assert ours <= max(2 * numpys, 0.4 * np.sqrt(shape[2]) * np.finfo(np.float32).eps / 2)
+    unit = np.finfo(np.float32).eps / 2
+    chain = 0.4 * np.sqrt(shape[2]) * unit if shape[0] <= THIN else 0
+    assert ours <= max(2.5 * numpys + unit, chain)
 
 
 @on_cpu

@@ -79,6 +79,9 @@ EXTREME = [(1, 1, 100_003), (3, 2, 100_003), (7, 5, 100_003), (20_011, 3, 2), (2
 EXTREME += [(17, 20_011, 3), (1, 1, 1), (1, 20_011, 1), (20_011, 1, 1)]
 # all are many: several blocks, chunks and remainders in each
 EXTREME += [(913, 1031, 521), (1000, 33, 700), (131, 2081, 300), (65, 129, 2049)]
+# more lines than are packed at a time, and more steps than the workspace has room for
+EXTREME += [case for c in constants() if 4096 < c < 20_000 for case in ((c + 1, 301, 67), (301, c + 1, 67))]
+EXTREME += [(301, 303, c // 512 + 1) for c in constants() if 1e6 < c < 1e7]
 
 
 @on_cpu
