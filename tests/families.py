@@ -34,6 +34,9 @@ def _special(path, s):
     if module == "gemm":
         m, n, k = (141, 150, 263) if path.startswith("gemm.matmul") and s is LARGE else (41, 50, 63)
         return dict(M=m, N=n, P=m, Q=k, R=k, S=n), {}
+    if module == "matmul_packed":
+        # columns in whole panels of any target: as many elements packed as not
+        return dict(M=41, N=96, P=41, Q=63, R=63, S2=96, S=63 * 96), dict(transpose_a=False, transpose_b=False)
     if module == "bilinear" and s is LARGE:
         return {"N": 61, "D": 31}, {}
     if path == "index.nonzero_forward":

@@ -18,8 +18,8 @@ from typing import NamedTuple
 from ..jit import compiled, kernel, parallel_for, scratch
 from .amx_gemm import by_amx
 from .epilogue import finish_rows, finish_tile, in_registers, no_epilogue
-from .pack import Matrix, Panels, address_of, lies, pack_panel, panel_size
-from .target import DOUBLE_LANES, FLOAT_LANES, MASKED, ROWS, VECTORS
+from .pack import Matrix, Panels, address_of, lies, pack_panel, panel_size, panel_width
+from .target import MASKED, ROWS
 from .thin import THIN, thin
 from .tile import tile
 
@@ -31,11 +31,6 @@ CHUNK_WORK = 4e5  # multiply-adds that are worth handing to another thread: some
 CHUNKS = 64  # a large product is cut into about as many: large chunks read A and B less often
 REUSE = 256  # times an element is used from which packing it pays
 SMALL = 400_000  # multiply-adds below which a product stays on the calling thread
-
-
-@compiled
-def lanes_of(array):
-    return FLOAT_LANES if array.itemsize == 4 else DOUBLE_LANES
 
 
 class Place(NamedTuple):
@@ -60,7 +55,7 @@ class Grid(NamedTuple):
 @compiled
 def _chunks(begin, end, grid, place, height, a, b, c, ldc, start, last, epilogue):
     """Chunks begin .. end of a block. height: rows from one panel of A to the next."""
-    width = VECTORS * lanes_of(c)
+    width = panel_width(c)
     item = c.itemsize
     corner = c[:0] if in_registers(epilogue) else scratch(2, ROWS * width, c)
     c_base, corner_base = address_of(c), address_of(corner)
@@ -140,7 +135,7 @@ def _packs_a(a, n, item):
 @compiled
 def _packs_b(b, m):
     """Whether B is packed: what is used often is, and what does not lie in vectors."""
-    return b.address == 0 or b.line != 1 or m > REUSE or not MASKED
+    return b.panel == 0 and (b.address == 0 or b.line != 1 or m > REUSE or not MASKED)
 
 
 @compiled
@@ -156,7 +151,7 @@ def gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
         return
     if by_amx(m, n, k, a, b, c, ldc, accumulate, epilogue):
         return
-    width = VECTORS * lanes_of(c)
+    width = panel_width(c)
     a_lies, b_lies = lies(a), lies(b)
     pack_a, pack_b = _packs_a(a_lies, n, c.itemsize), _packs_b(b_lies, m)
     height = ROWS if pack_a else _row_step(m)
@@ -188,7 +183,7 @@ def gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
                     tiles_b = Panels(address_of(packed_b), panel_size(width, place.depth), 1, width)
                 else:
                     corner = b_lies.address + (left * b_lies.line + step * b_lies.step) * item
-                    tiles_b = Panels(corner, width, 1, b_lies.step)
+                    tiles_b = Panels(corner, b_lies.panel or width, 1, b_lies.step)
                 start = 1 if accumulate or step > 0 else 0
                 last = step + place.depth == k
                 arguments = (grid, place, height, tiles_a, tiles_b, c, ldc, start, last, epilogue)

@@ -20,7 +20,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ..jit import compiled, exact, overload
-from .target import VECTOR_BYTES
+from .target import VECTOR_BYTES, VECTORS
 
 # elements: at least one vector, and a cache line of either dtype
 GAP = 16
@@ -37,9 +37,17 @@ class Matrix(NamedTuple):
     by_line: bool
 
 
+class Packed(NamedTuple):
+    """B in panels already, of all its steps and one vector tile's columns each, with no gaps: see matmul_packed.py."""
+
+    data: np.ndarray  # flat
+    depth: int
+    lines: int
+
+
 class Panels(NamedTuple):
     """Where tiles read an operand: element (line i, step p) of panel q at address + (q * panel + i * line + p * step)
-    elements. Address 0: it has to be packed first."""
+    elements. Address 0: it has to be packed first. panel 0: there are no panels, lines go on as they began."""
 
     address: int
     panel: int
@@ -54,20 +62,23 @@ def address_of(array):
 
 
 def lies(operand):
-    """Panels of an operand as it lies in memory, a line each. Compiled code; operands may overload it."""
+    """Panels of an operand as it lies in memory. Compiled code; operands may overload it."""
     raise NotImplementedError("lies is for compiled code")
 
 
 @overload(lies)
 def _lies(operand):
-    if operand.instance_class is not Matrix:
-        return lambda operand: Panels(0, 0, 0, 0)
-
     def matrix(operand):
         line, step = (operand.stride, 1) if operand.by_line else (1, operand.stride)
-        return Panels(address_of(operand.data), line, line, step)
+        return Panels(address_of(operand.data), 0, line, step)
 
-    return matrix
+    def packed(operand):
+        width = panel_width(operand.data)
+        return Panels(address_of(operand.data), width * operand.depth, 1, width)
+
+    if operand.instance_class is Matrix:
+        return matrix
+    return packed if operand.instance_class is Packed else lambda operand: Panels(0, 0, 0, 0)
 
 
 @intrinsic
@@ -174,6 +185,18 @@ def pack_panel(panel, at, width, operand, first, step, depth):
 @overload(pack_panel)
 def _pack_panel(panel, at, width, operand, first, step, depth):
     lanes = VECTOR_BYTES // (4 if panel.dtype == types.float32 else 8)
+
+    def copy(panel, at, width, operand, first, step, depth):
+        data, steps, count = operand
+        here = panel_width(data)
+        for i in range(width):
+            line = min(first + i, count - 1)
+            start = line // here * here * steps + line % here
+            for p in range(depth):
+                panel[at + p * width + i] = data[start + (step + p) * here]
+
+    if operand.instance_class is Packed:
+        return copy
     if operand.instance_class is not Matrix:
         return None
 
@@ -185,6 +208,12 @@ def _pack_panel(panel, at, width, operand, first, step, depth):
             _pack_steps(panel, at, width, lanes, data, stride, count, first, step, depth)
 
     return pack
+
+
+@compiled
+def panel_width(array):
+    """Columns of a panel of B: those of the register tile."""
+    return VECTORS * VECTOR_BYTES // array.itemsize
 
 
 @compiled
