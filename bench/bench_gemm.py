@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from conftest import peer
 from hotloop.kernels import state
-from hotloop.kernels.cpu import gemm
+from hotloop.kernels.cpu.gemm import matmul_forward
+from hotloop.kernels.cpu.matmul_packed import matmul_pack_forward, matmul_packed_forward, packed_size
 
 
 class Product(NamedTuple):
@@ -39,7 +40,7 @@ def with_hotloop(a, b, transpose_a, transpose_b):
     y = np.empty((a.shape[transpose_a], b.shape[not transpose_b]), a.dtype)
 
     def run():
-        gemm.matmul_forward(y, a, b, transpose_a, transpose_b, False)
+        matmul_forward(y, a, b, transpose_a, transpose_b, False)
         return y
 
     return run
@@ -48,11 +49,11 @@ def with_hotloop(a, b, transpose_a, transpose_b):
 def with_packed(a, b, transpose_a, transpose_b):
     """b packed beforehand, outside the clock: weights that are used many times."""
     k, n = b.shape[::-1] if transpose_b else b.shape
-    packed, y = np.empty(gemm.matmul_packed_size(k, n, b.dtype), b.dtype), np.empty((a.shape[transpose_a], n), a.dtype)
-    gemm.matmul_pack(packed, b, transpose_b)
+    packed, y = np.empty(packed_size(k, n, b.dtype), b.dtype), np.empty((a.shape[transpose_a], n), a.dtype)
+    matmul_pack_forward(packed, b, transpose_b)
 
     def run():
-        gemm.matmul_packed_forward(y, a, packed, transpose_a, False)
+        matmul_packed_forward(y, a, packed, transpose_a, False)
         return y
 
     return run
