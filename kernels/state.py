@@ -189,6 +189,8 @@ def bind(typingctx, body, arguments):
             builder.module.get_unique_name(f"region.{compiled.fndesc.mangled_name}"),
         )
         trampoline.linkage = "internal"
+        # a loop inside the loop over chunks would load its constants again in every step: LLVM does not lift them out
+        trampoline.attributes.add("noinline")
         inner = ir.IRBuilder(trampoline.append_basic_block())
         values = inner.load(inner.inttoptr(trampoline.args[0], kept.type))
         function = context.declare_function(builder.module, compiled.fndesc)
