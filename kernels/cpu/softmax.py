@@ -8,7 +8,7 @@ Parallel over lines, or over tiles of them. Softmin is softmax of -x, by a sign.
 import math
 
 from ..jit import compiled, kernel, leaf, parallel_for, scratch
-from .vecbits import maximum
+from .vecbits import at_least, from_order, order
 from .vecmath import exp, exp_below, log
 
 # elements a chunk of work has at least, and lines in a tile
@@ -47,10 +47,12 @@ def _lines(x):
 
 @compiled
 def _maximum(x, sign):
-    top = x.dtype.type(-math.inf)
+    """The largest of sign * x. A NaN may be passed over: its exponential, and so the sum, is NaN all the same."""
+    top = order(x.dtype.type(-math.inf))
     for i in range(x.size):
-        top = maximum(top, sign * x[i])
-    return top
+        k = order(sign * x[i])
+        top = k if k > top else top
+    return from_order(top)
 
 
 @compiled
@@ -59,7 +61,7 @@ def _maxima(o, first, last, x, sign, top):
     for c in range(x.shape[1]):
         row = x[o, c, first:last]
         for i in range(row.size):
-            top[i] = maximum(top[i], sign * row[i])
+            top[i] = at_least(top[i], sign * row[i])
 
 
 @compiled

@@ -7,7 +7,8 @@ what AVX2 and NEON have as vector instructions too (no arithmetic shift of int64
     constant(single, double)      C(x): a number in x's type
     polynomial(single, double)    P(x): c[0] + c[1] x + c[2] x^2 ..., Horner's rule in fused multiply-adds
     fma(a, b, c), copysign(size, sign)
-    maximum(a, b)                 NaN if either is; a loop that reduces by it becomes vectors, one with > does not
+    order(x), from_order(k)       an integer that is larger where x is larger, and back; NaN lies beyond the infinities.
+                                  The largest integer of a loop is found in vectors, the largest float is not
     at_most(x, y), at_least(x, y) the smaller, the larger of both; x if x is NaN (one instruction)
     rounder(x)                    R, so large that t = v + R has in its low bits the integer n nearest to v plus the
                                   bias of exponents; t - R is n
@@ -77,11 +78,6 @@ def _copysign(builder, format, size, sign):
     return builder.call(builder.module.declare_intrinsic("llvm.copysign", [size.type], of_type), [size, sign])
 
 
-def _maximum(builder, format, a, b):
-    of_type = ir.FunctionType(a.type, [a.type, a.type])
-    return builder.call(builder.module.declare_intrinsic("llvm.maximum", [a.type], of_type), [a, b])
-
-
 def _at_most(builder, format, x, limit):
     # the operands in the order of x86's min and max, which give the second one where either is NaN
     return builder.select(builder.fcmp_ordered("<", limit, x), limit, x)
@@ -122,9 +118,37 @@ def _exponent(builder, format, x):
     return builder.fsub(builder.bitcast(builder.or_(biased, shell), real), ir.Constant(real, 2.0**mantissa + bias))
 
 
+def _order(builder, bits):
+    # negative numbers count down: all their bits but the sign turned. It is its own inverse
+    sign = builder.ashr(bits, bits.type(bits.type.width - 1))
+    return builder.xor(bits, builder.and_(sign, bits.type((1 << (bits.type.width - 1)) - 1)))
+
+
+@intrinsic
+def order(typing, x):
+    if x not in _FORMATS:
+        return None
+
+    def generate(context, builder, sig, args):
+        return _order(builder, builder.bitcast(args[0], _FORMATS[x][3]))
+
+    return (types.int32 if x == types.float32 else types.int64)(x), generate
+
+
+@intrinsic
+def from_order(typing, k):
+    if k not in (types.int32, types.int64):
+        return None
+    x = types.float32 if k == types.int32 else types.float64
+
+    def generate(context, builder, sig, args):
+        return builder.bitcast(_order(builder, args[0]), _FORMATS[x][2])
+
+    return x(k), generate
+
+
 fma = intrinsic(_of_one_type(_fma, 3))
 copysign = intrinsic(_of_one_type(_copysign, 2))
-maximum = intrinsic(_of_one_type(_maximum, 2))
 at_most = intrinsic(_of_one_type(_at_most, 2))
 at_least = intrinsic(_of_one_type(_at_least, 2))
 rounder = intrinsic(_of_one_type(_rounder, 1))
