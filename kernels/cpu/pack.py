@@ -95,7 +95,7 @@ def _copy_vector(typingctx, source, at, target, to):
 
 
 @intrinsic
-def _transpose_block(typingctx, source, at, stride, inside, target, to, width):
+def transpose_block(typingctx, source, at, stride, inside, target, to, width):
     """target[to + p * width + i] = source[at + min(i, inside) * stride + p], i, p < lanes: turned in registers."""
 
     def codegen(context, builder, signature, args):
@@ -152,7 +152,7 @@ def _pack_lines(panel, at, width, lanes, data, stride, count, first, step, depth
             inside = min(lanes, count - first - i) - 1
             if inside >= 0:
                 at_line = (first + i) * stride + step + p
-                _transpose_block(data, at_line, stride, inside, panel, at + p * width + i, width)
+                transpose_block(data, at_line, stride, inside, panel, at + p * width + i, width)
     for i in range(width):
         line = min(first + i, count - 1) * stride + step
         for p in range(done, depth):

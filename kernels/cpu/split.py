@@ -21,7 +21,7 @@ from numba import types
 
 from ..jit import compiled, exact, intrinsic, scratch
 from .amx import EDGE, TILE
-from .pack import GAP, _transpose_block, address_of, lies, pack_panel
+from .pack import GAP, transpose_block, address_of, lies, pack_panel
 
 BUFFER_STEPS = 96  # of 32 lines: 12 KB, beside the 6 KB of a block that is written
 
@@ -109,7 +109,7 @@ def _split_buffer(target, for_a, buffer, steps, parts):
             for line in range(0, EDGE, 16):
                 for step in range(0, EDGE, 16):
                     turned = (p + step) * EDGE + line
-                    _transpose_block(buffer, turned, EDGE, 15, lines, line * EDGE + step, EDGE)
+                    transpose_block(buffer, turned, EDGE, 15, lines, line * EDGE + step, EDGE)
             flags |= _split_lines(at, address_of(lines), EDGE * 4, parts)
         else:
             flags |= _split_steps(at, address_of(buffer) + p * EDGE * 4, EDGE * 4, parts)
