@@ -21,7 +21,7 @@ from numba import types
 
 from ..jit import compiled, exact, intrinsic, scratch
 from .amx import EDGE, TILE
-from .pack import GAP, transpose_block, address_of, lies, pack_panel
+from .pack import GAP, address_of, lies, pack_panel, transpose_block
 
 BUFFER_STEPS = 96  # of 32 lines: 12 KB, beside the 6 KB of a block that is written
 
