@@ -15,6 +15,7 @@ from guard_pages import PAGE, protect
 from hotloop.kernels import scalar
 from hotloop.kernels.cpu.gemm import bmm_forward, matmul_forward
 from hotloop.kernels.cpu.linear import linear_backward, linear_forward
+from hotloop.kernels.cpu.matmul_packed import matmul_pack_forward, matmul_packed_forward, packed_size
 from products import DENSE, TRANSPOSES, constants, integers, latin_square, operands, turned
 
 ROOM = 2048 * PAGE  # for the largest operand
@@ -77,6 +78,11 @@ def products(dtype):
         if place % 5 == 0:
             for (y,) in at_both_ends(bmm_forward, start[None], a[None], b[None], *transpose, accumulate):
                 equal(y[0], want)
+        if place % 3 == 0:
+            empty = np.zeros(packed_size(k, n, dtype), dtype)
+            for (packed,) in at_both_ends(matmul_pack_forward, empty, b, transpose[1]):
+                for (y,) in at_both_ends(matmul_packed_forward, start, a, packed.copy(), transpose[0], accumulate):
+                    equal(y, want)
 
 
 def layers(dtype):
