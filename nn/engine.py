@@ -138,6 +138,7 @@ def _run(seeds: list, retain: bool, unit: Any, found: dict | None = None, betwee
                     raise _changed(node, then, version[0])
             node.retained = retain
             if found is None:
+                node.handed = set()
                 results = node.function.backward(node, *grads)
             else:
                 for i, dy in enumerate(grads):
@@ -173,7 +174,7 @@ def _run(seeds: list, retain: bool, unit: Any, found: dict | None = None, betwee
                         result = _fitted(node, i, result, data.shape, data.dtype)
                     _to_leaf(edge, result, late, found)
             result = results = data = None
-            node.handed.clear()
+            node.handed = None
             if not retain:
                 node.edges = node.saved = node.versions = None
             edge = edges = None
@@ -318,13 +319,12 @@ def _wanted(edge: Any, found: dict, between: set) -> bool:
 
 def _narrowed(node: Context, grads: list, found: dict, between: set) -> Any:
     """Run backward for those arguments alone that lead to a place in `found`."""
-    needs = node.needs
+    needs, node.handed = node.needs, None
     node.needs = [_wanted(edge, found, between) for edge in node.edges]
-    node.direct = False
     try:
         results = node.function.backward(node, *grads)
         if type(results) is not tuple or len(results) != len(needs):
             return results
         return tuple([r if wanted else None for r, wanted in zip(results, node.needs, strict=True)])
     finally:
-        node.needs, node.direct = needs, True
+        node.needs = needs

@@ -33,23 +33,23 @@ class LinearFunction(Function):
         z = empty(y.shape, dtype, ctx.device) if kept else absent(dtype, ctx.device, 2)
         call("linear.linear_forward", y, z, x, w, absent(dtype) if b is None else b, activation)
         if activation:
-            ctx.save(x, w, y, z)
+            ctx.save(x, w, y)
         else:
             ctx.save(x, w)
-        ctx.shape, ctx.activation = shape, activation
+        ctx.z, ctx.shape, ctx.activation = z, shape, activation
         return y if len(shape) == 2 else y.reshape(*shape[:-1], wide[0])
 
     @staticmethod
     def backward(ctx, dy):
-        x, w, *kept = ctx.saved
+        x, w = ctx.saved[:2]
         dtype, device, shape = x.dtype, ctx.device, ctx.shape
         nothing = absent(dtype, device, 2)
-        y, z = kept or (nothing, nothing)
+        y = ctx.saved[2] if ctx.activation else nothing
         dx = empty(x.shape, dtype, device) if ctx.needs[0] else nothing
         dw, db, accumulate = gradients_into(ctx, 1, 2)
         if len(shape) != 2:
             dy = dy.reshape(x.shape[0], w.shape[0])
-        call("linear.linear_backward", dx, dw, db, dy, x, w, y, z, ctx.activation, accumulate)
+        call("linear.linear_backward", dx, dw, db, dy, x, w, y, ctx.z, ctx.activation, accumulate)
         if len(shape) != 2 and ctx.needs[0]:
             dx = dx.reshape(shape)
         return dx, dw, db, None, None

@@ -37,7 +37,6 @@ class Context:
         "__dict__",
         "__weakref__",
         "device",
-        "direct",
         "edges",
         "function",
         "grads",
@@ -67,13 +66,12 @@ class Context:
     versions: Any
     # of gradients of outputs, by the output's number
     hooks: dict | None
-    # in backward: whether it may come again, and so whether what forward left must stay as it is
+    # in backward: whether it may come again, and so whether what forward left must stay as it is; whether the gradient
+    # of the first output is the number 1 that backward begins with; the leaves whose gradients grad_into has handed
+    # out, None where it may not
     retained: bool
-    # and whether the gradient of the first output is the number 1 that backward begins with
     unit: bool
-    # whether grad_into may hand out the gradients of leaves, and those that it did
-    direct: bool
-    handed: set[Tensor]
+    handed: set[Tensor] | None
 
     def save(self, *arrays) -> None:
         """Keep arrays for backward. Changing the tensors they belong to before that is an error there."""
@@ -103,11 +101,13 @@ class Context:
             node, index = edge
             shape, dtype = node.outputs[index]
             return empty(shape, dtype, self.device), False
+        handed = self.handed
         # the same leaf may be several arguments: only the first may write into it
-        if edge._hooks or edge in self.handed or not self.direct:
+        if handed is None or edge in handed or edge._hooks:
             return empty(edge._data.shape, edge._data.dtype, self.device), False
-        self.handed.add(edge)
-        return edge._gradient(), edge._has_grad
+        handed.add(edge)
+        buffer = edge._grad_buffer
+        return edge._gradient() if buffer is None else buffer, edge._has_grad
 
     def name(self) -> str:
         return self.function.__name__
@@ -155,27 +155,23 @@ class Function:
     @classmethod
     def apply(cls, *args) -> Any:
         """Run forward on tensors, arrays and values; record the node when an argument needs a gradient."""
-        arrays, needs, edges, tensors = [], [], [], []
-        device, enabled, strided = "cpu", mode.enabled, cls.strided
-        for value in args:
-            need, edge = False, None
+        arrays, tensors = list(args), []
+        needs, edges = [False] * len(args), [None] * len(args)
+        device, enabled, recording, strided = "cpu", mode.enabled, False, cls.strided
+        for i, value in enumerate(args):
             if isinstance(value, Tensor):
                 tensors.append(value)
                 if enabled and value._requires_grad:
-                    need, node = True, value._node
-                    edge = value if node is None else (node, value._index)
+                    recording = needs[i] = True
+                    node = value._node
+                    edges[i] = value if node is None else (node, value._index)
                 value = value._data
             if type(value) is _ndarray:
-                if not strided and not value.flags.c_contiguous:
-                    value = contiguous(value)
+                arrays[i] = value if strided or value.flags.c_contiguous else contiguous(value)
             elif type(value) not in _PLAIN and hasattr(value, "__cuda_array_interface__"):
                 value = adopt(value)
                 device = same_device(value)
-                if not strided:
-                    value = contiguous(value)
-            arrays.append(value)
-            needs.append(need)
-            edges.append(edge)
+                arrays[i] = value if strided else contiguous(value)
         ctx = Context()
         ctx.function = cls
         ctx.device = device
@@ -183,22 +179,18 @@ class Function:
         ctx.edges = edges
         ctx.saved = ()
         result = cls.forward(ctx, *arrays)
-        several = type(result) is tuple
-        if True not in needs:
-            node = None
-        else:
-            node = ctx
-            ctx.order = -next(_count)
-            ctx.grads = ctx.hooks = None
-            ctx.retained, ctx.direct, ctx.handed = False, True, set()
-            ctx.outputs = tuple([(y.shape, y.dtype) for y in result]) if several else ((result.shape, result.dtype),)
-        if several:
+        if type(result) is tuple:
+            node = ctx if recording else None
             outputs = tuple([wrap(y, node, i, tensors) for i, y in enumerate(result)])
             tensors += outputs
         else:
-            outputs = wrap(result, node, 0, tensors)
+            outputs = wrap(result, ctx if recording else None, 0, tensors)
             tensors.append(outputs)
-        if node is not None:
+            result = (result,)
+        if recording:
+            ctx.order = -next(_count)
+            ctx.grads = ctx.hooks = None
+            ctx.outputs = tuple([(y.shape, y.dtype) for y in result])
             ctx.versions = _versions(ctx.saved, tensors)
         return outputs
 
