@@ -25,6 +25,7 @@ JOB = 32  # 8 words: what the region is, see threads.py
 ACTIVE = 40  # workers inside a region
 SLEEPERS = 48  # workers asleep
 FAULT = 56  # with bounds checking: 1 after a body left its arrays
+PRODUCTS = 57  # bf16 products of a float32 product on AMX tiles: 6, 3 or 1; 0 without AMX, or without leave to use it
 CLAIMED = 64  # a line for each member of a region: the next chunk of its share
 MEMBERS = 256  # the most threads of a region
 WORDS = CLAIMED + 8 * MEMBERS
