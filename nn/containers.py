@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import zip_longest
 from typing import Any, Self
 
-from .fusion import fused_code
+from .fusion import run
 from .members import MODULE
 from .module import Module
 
@@ -108,16 +107,7 @@ class Sequential(_Numbered):
 
     def forward(self, input):
         here = self.__dict__
-        modules = [here[name] for name, kind in self._members.items() if kind == MODULE]
-        fused = False
-        for module, following in zip_longest(modules, modules[1:]):
-            if fused:
-                fused = False
-            elif code := fused_code(module, following):
-                input, fused = module.forward_activated(input, code), True
-            else:
-                input = module(input)
-        return input
+        return run([here[name] for name, kind in self._members.items() if kind == MODULE], input)
 
     def _part(self, members: list[tuple[str, Any]]) -> Any:
         return type(self)(dict(members))

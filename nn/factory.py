@@ -33,16 +33,11 @@ def new_parameter(shape: tuple[int, ...], device=None, dtype=None) -> Parameter:
 
 def gradients_into(ctx, *indices: int) -> tuple:
     """Where the gradients of these arguments go (see `ctx.grad_into`), and then whether a kernel shall add to them."""
-    arrays, fresh, accumulate = [], [], False
-    for i in indices:
-        array, holds = ctx.grad_into(i)
-        arrays.append(array)
-        if holds:
-            accumulate = True
-        else:
-            fresh.append(array)
-    if accumulate:
+    arrays, holding = zip(*map(ctx.grad_into, indices), strict=True)
+    accumulate = True in holding
+    if accumulate and False in holding:
         # kernels have one flag for all: what holds nothing yet begins with zeros
-        for array in fresh:
-            call("elementwise.fill_forward", array, 0.0)
+        for array, holds in zip(arrays, holding, strict=True):
+            if not holds:
+                call("elementwise.fill_forward", array, 0.0)
     return *arrays, accumulate

@@ -1,8 +1,8 @@
-"""Neighbours that one kernel computes: a Linear and the activation after it.
+"""Neighbours that are computed together: a stretch of Linear layers, each with the activation after it, is one node.
 
-Fused or apart is a matter of speed alone. The two stay modules of their own in every list of modules, state and repr;
-they are fused only where nobody can look between them (no hooks, no `forward` of the user's), and the result agrees to
-the rounding of one addition (the bias comes first or last).
+Together or apart is a matter of speed alone. The modules stay modules of their own in every list, state and repr; they
+go together only where nobody can look between them (no hooks, no `forward` of the user's), and the results agree to the
+rounding of one addition (the bias comes first or last).
 """
 
 from __future__ import annotations
@@ -11,24 +11,45 @@ from typing import Any
 
 from ..kernels.scalar import RELU, SIGMOID, SILU, TANH
 from .activations import ReLU, Sigmoid, SiLU, Tanh
-from .linear import Linear
+from .linear import Linear, LinearFunction
+from .parameter import Parameter
 
 # exact classes: a subclass may do anything
 _CODES = {ReLU: RELU, Sigmoid: SIGMOID, SiLU: SILU, Tanh: TANH}
 
 
-def fused_code(first: Any, second: Any) -> int:
-    """The activation that `first` can compute in place of `second`, by its code; 0: they are called apart."""
-    code = _CODES.get(type(second), 0)
-    if (
-        code
-        and type(first) is Linear
-        and not first._activation
-        and first._hooks is None
-        and second._hooks is None
-        # a user's own, set on the instance
-        and "forward" not in first.__dict__
-        and "forward" not in second.__dict__
-    ):
-        return code
-    return 0
+def run(modules: list, input: Any) -> Any:
+    """The modules applied one after the other."""
+    place, count = 0, len(modules)
+    while place < count:
+        codes, parameters, end = _stretch(modules, place)
+        if end - place > 1:
+            input, place = LinearFunction.apply(input, (codes, "Linear"), *parameters), end
+        else:
+            input, place = modules[place](input), place + 1
+    return input
+
+
+def _stretch(modules: list, begin: int) -> tuple[tuple, list, int]:
+    """The layers from `begin` on that go together: the activation of each, their parameters, and where they end."""
+    codes, parameters, end = [], [], begin
+    for module in modules[begin:]:
+        kind = type(module)
+        if kind is Linear:
+            weight = module.weight
+            # a frozen layer would make the others keep what nobody needs
+            if type(weight) is not Parameter or not weight._requires_grad or _changed(module):
+                break
+            codes.append(module._activation)
+            parameters += (weight, module.bias)
+        elif kind in _CODES and codes and not codes[-1] and not _changed(module):
+            codes[-1] = _CODES[kind]
+        else:
+            break
+        end += 1
+    return tuple(codes), parameters, end
+
+
+def _changed(module: Any) -> bool:
+    """Whether a call of the module may do more than the forward of its class."""
+    return module._hooks is not None or "forward" in module.__dict__

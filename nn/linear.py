@@ -18,41 +18,69 @@ __all__ = ["Bilinear", "LazyLinear", "Linear", "bilinear", "linear"]
 
 
 class LinearFunction(Function):
-    """y = activation(x @ w.T + b) in one kernel, whatever dimensions lead x's last one."""
+    """A chain of layers y = activation(x @ w.T + b), each of them one kernel, whatever dimensions lead x's last one.
+
+    Arguments: x; (the activation's code of each layer, the name that errors begin with); then w and b of each layer.
+    """
 
     @staticmethod
-    def forward(ctx, x, w, b, activation, layer):
-        wide, dtype, shape = w.shape, w.dtype, getattr(x, "shape", ())
-        if len(wide) != 2 or shape[-1:] != wide[1:] or x.dtype is not dtype or not (b is None or b.shape == wide[:1]):
-            _check(x, w, b, layer)
+    def forward(ctx, x, plan, *parameters):
+        codes, layer = plan
+        device, recording = ctx.device, True in ctx.needs
+        given, shape = x, getattr(x, "shape", ())
+        # what each layer was given, and what its activation was given where the derivative is no function of y
+        inputs, kept = [], []
+        for code, w, b in zip(codes, parameters[::2], parameters[1::2], strict=True):
+            wide, dtype = w.shape, w.dtype
+            depth = shape[-1:] if x is given else x.shape[1:]
+            if len(wide) != 2 or depth != wide[1:] or x.dtype is not dtype or not (b is None or b.shape == wide[:1]):
+                _check(x if x is given else x.reshape(*shape[:-1], *depth), w, b, layer)
+            if x is given and len(shape) != 2:
+                x = x.reshape(math.prod(shape[:-1]), *depth)
+            y = empty((x.shape[0], wide[0]), dtype, device)
+            z = empty(y.shape, dtype, device) if recording and code in NEEDS_INPUT else absent(dtype, device, 2)
+            call("linear.linear_forward", y, z, x, w, absent(dtype) if b is None else b, code)
+            if recording:
+                inputs.append(x)
+                kept.append(z)
+            x = y
         if len(shape) != 2:
-            x = x.reshape(math.prod(shape[:-1]), shape[-1])
-        y = empty((x.shape[0], wide[0]), dtype, ctx.device)
-        # some derivatives need what the activation was given; the others are functions of y
-        kept = activation in NEEDS_INPUT and True in ctx.needs
-        z = empty(y.shape, dtype, ctx.device) if kept else absent(dtype, ctx.device, 2)
-        call("linear.linear_forward", y, z, x, w, absent(dtype) if b is None else b, activation)
-        if activation:
-            ctx.save(x, w, y)
-        else:
-            ctx.save(x, w)
-        ctx.z, ctx.shape, ctx.activation = z, shape, activation
-        return y if len(shape) == 2 else y.reshape(*shape[:-1], wide[0])
+            y = y.reshape(*shape[:-1], *wide[:1])
+        if recording:
+            ctx.save(given, *parameters[::2], *((y,) if code else ()))
+            # the results between the layers are nobody's: they cannot change
+            ctx.codes, ctx.inputs, ctx.kept = codes, inputs, kept
+        return y
 
     @staticmethod
     def backward(ctx, dy):
-        x, w = ctx.saved[:2]
-        dtype, device, shape = x.dtype, ctx.device, ctx.shape
+        codes, kept, needs = ctx.codes, ctx.kept, ctx.needs
+        layers = len(codes)
+        given, weights = ctx.saved[0], ctx.saved[1 : layers + 1]
+        dtype, device, shape = given.dtype, ctx.device, given.shape
         nothing = absent(dtype, device, 2)
-        y = ctx.saved[2] if ctx.activation else nothing
-        dx = empty(x.shape, dtype, device) if ctx.needs[0] else nothing
-        dw, db, accumulate = gradients_into(ctx, 1, 2)
+        y = ctx.saved[-1] if codes[-1] else nothing
         if len(shape) != 2:
-            dy = dy.reshape(x.shape[0], w.shape[0])
-        call("linear.linear_backward", dx, dw, db, dy, x, w, y, ctx.z, ctx.activation, accumulate)
-        if len(shape) != 2 and ctx.needs[0]:
-            dx = dx.reshape(shape)
-        return dx, dw, db, None, None
+            dy = dy.reshape(math.prod(shape[:-1]), dy.shape[-1])
+            y = y.reshape(dy.shape) if codes[-1] else nothing
+        # in the order of the arguments: of a weight that several layers share, the first writes into its gradient
+        places = [gradients_into(ctx, i, i + 1) for i in range(2, len(needs), 2)]
+        results = [None] * len(needs)
+        for k in range(layers - 1, -1, -1):
+            x = ctx.inputs[k]
+            wanted = True in needs[: 2 * k + 2]
+            dx = empty(x.shape, dtype, device) if wanted else nothing
+            dw, db, accumulate = places[k]
+            call("linear.linear_backward", dx, dw, db, dy, x, weights[k], y, kept[k], codes[k], accumulate)
+            results[2 * k + 2], results[2 * k + 3] = dw, db
+            if not wanted:
+                break
+            dy, y = dx, x if k and codes[k - 1] else nothing
+        if needs[0]:
+            results[0] = dy if len(shape) == 2 else dy.reshape(shape)
+        if not ctx.retained:
+            ctx.inputs = ctx.kept = None
+        return tuple(results)
 
 
 class BilinearFunction(Function):
@@ -99,7 +127,7 @@ def linear(input, weight, bias=None, *, activation: str | None = None):
     input (..., in), weight (out, in), bias (out,) or None; gives (..., out). `activation` is one of "relu", "tanh",
     "sigmoid", "gelu", "gelu_tanh", "silu", "leaky_relu", "elu" with torch's defaults, or None.
     """
-    return LinearFunction.apply(input, weight, bias, _activation_code(activation, "linear"), "linear")
+    return LinearFunction.apply(input, ((_activation_code(activation, "linear"),), "linear"), weight, bias)
 
 
 def bilinear(input1, input2, weight, bias=None):
@@ -150,11 +178,7 @@ class Linear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input):
-        return LinearFunction.apply(input, self.weight, self.bias, self._activation, "Linear")
-
-    def forward_activated(self, input, code: int):
-        """The result of a layer without an activation of its own, under the one with this code."""
-        return LinearFunction.apply(input, self.weight, self.bias, code, "Linear")
+        return LinearFunction.apply(input, ((self._activation,), "Linear"), self.weight, self.bias)
 
     def extra_repr(self) -> str:
         fused = "" if self.activation is None else f", activation={self.activation!r}"
