@@ -5,10 +5,10 @@ The polynomials are minimax fits to that, made like vecmath's.
 """
 
 from ..jit import leaf
-from .vecbits import at_least, at_most, constant, fma, polynomial, power_of_two, rounder
+from .vecbits import at_least, at_most, constant, copysign, fma, polynomial, power_of_two, rounder
 
 # log2 of the tail at a in 0 .. 5.5 (float64: 9); beyond, it falls to minus infinity faster than the tail's does
-_LOG2_TAIL = polynomial(
+_LOG2_TAIL = (
     (
         -1.0,
         -1.1511059999465942,
@@ -48,6 +48,9 @@ _LOG2_TAIL = polynomial(
         -3.2863390473501085e-21,
     ),
 )
+# the even and the odd powers, side by side: twice as many steps are in flight
+_EVEN = polynomial(*(c[0::2] for c in _LOG2_TAIL))
+_ODD = polynomial(*(c[1::2] for c in _LOG2_TAIL))
 
 # (2^f - 1) / f on |f| <= 1/2
 _EXP2 = polynomial(
@@ -104,7 +107,7 @@ _DENSITY_SCALE = constant(0.84932180028801907, 0.84932180028801907)
 _PEAK = constant(0.3989422804014327, 0.3989422804014327)
 # 2^-it is 0, as power_of_two has it
 _ZERO_POWER = constant(127.0, 1023.0)
-# the tail is 0 from here on: an infinite x is kept out of the product with it
+# the tail is 0 from here on; a product of it with infinity would be NaN, as it is for minus infinity in PyTorch
 _FAR = constant(30.0, 60.0)
 
 
@@ -117,10 +120,12 @@ def _exp2(n, f):
 @leaf
 def gelu(x):
     # x cdf(x) = max(x, 0) - |x| tail(|x|)
-    a = abs(at_most(x, _FAR(x)))
-    v = at_least(_LOG2_TAIL(a), -_ZERO_POWER(a))
+    a = at_most(abs(x), _FAR(x))
+    z = a * a
+    v = at_least(fma(_ODD(z), a, _EVEN(z)), -_ZERO_POWER(x))
     t = v + rounder(v)
-    return fma(-a, _exp2(t, v - (t - rounder(v))), at_least(x, type(x)(0)))
+    tail = copysign(_exp2(t, v - (t - rounder(v))), x)
+    return fma(-at_most(x, _FAR(x)), tail, at_least(x, type(x)(0)))
 
 
 @leaf
