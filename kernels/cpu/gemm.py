@@ -7,7 +7,8 @@
                 for each panel of B                              stays in L1
                     for each panel of A: tile                    accumulators stay in registers
 
-An operand is read where it lies when that is cheaper than packing it: a few rows of A are not worth panels of B.
+An operand is read where it lies when that is cheaper than packing it: a few rows of A are not worth panels of B. Rows
+times rows, a linear layer's x @ w.T with a small batch, are dot products (dots.py).
 Every element of C is summed in the same order whatever the chunk it falls in, so results do not depend on threads.
 On the last steps of depth the epilogue follows the tile: bias and ReLU before it leaves the registers, other
 activations on a tile that is still in L1.
@@ -17,10 +18,10 @@ from typing import NamedTuple
 
 from ..jit import compiled, kernel, parallel_for, scratch
 from .amx_gemm import by_amx
-from .epilogue import finish_rows, finish_tile, in_registers, no_epilogue
+from .dots import dot_products, suits
+from .epilogue import finish_rows, in_registers, no_epilogue
 from .pack import Matrix, Panels, address_of, lies, pack_panel, panel_size, panel_width
 from .target import MASKED, ROWS
-from .thin import THIN, thin
 from .tile import tile
 
 KC = 256  # steps of a tile: B's panel (KC x 32 floats) stays in L1, a chunk's part of A in L2
@@ -29,6 +30,7 @@ LINES = 2**13  # rows, and columns, packed at a time
 ROWS_PER_CHUNK = 8  # panels; KC deep they fit a quarter of a small L2
 CHUNK_WORK = 4e5  # multiply-adds that are worth handing to another thread: some 5 us
 CHUNKS = 64  # a large product is cut into about as many: large chunks read A and B less often
+WAYS = 8  # lines of L1 that may have the same place
 REUSE = 256  # times an element is used from which packing it pays
 SMALL = 400_000  # multiply-adds below which a product stays on the calling thread
 
@@ -55,10 +57,8 @@ class Grid(NamedTuple):
 @compiled
 def _chunks(begin, end, grid, place, height, a, b, c, ldc, start, last, epilogue):
     """Chunks begin .. end of a block. height: rows from one panel of A to the next."""
-    width = panel_width(c)
-    item = c.itemsize
-    corner = c[:0] if in_registers(epilogue) else scratch(2, ROWS * width, c)
-    c_base, corner_base = address_of(c), address_of(corner)
+    width, item = panel_width(c), c.itemsize
+    c_base, bias = address_of(c), address_of(epilogue.bias)
     parts = (place.depth + KC - 1) // KC
     kc = (place.depth + parts - 1) // parts
     for chunk in range(begin, end):
@@ -67,26 +67,22 @@ def _chunks(begin, end, grid, place, height, a, b, c, ldc, start, last, epilogue
         for step in range(0, place.depth, kc):
             depth = min(kc, place.depth - step)
             final = last and step + depth == place.depth
-            # what the registers cannot do is done on a tile in L1
-            direct = in_registers(epilogue) or not final
-            relu = direct and final and epilogue.relu
-            first = start == 0 and step == 0
-            bias = epilogue.bias if first else epilogue.bias[:0]
-            begin_with = (2 if bias.size else 0) if first else 1
+            relu = final and in_registers(epilogue) and epilogue.relu
+            begin_with = start if step == 0 else 1
             for j in range(column_0, column_end, width):
                 wide = min(width, column_end - j)
                 b_at = b.address + (j // width * b.panel + step * b.step) * item
-                bias_at = address_of(bias) + (place.left + j) * item
+                bias_at = bias + (place.left + j) * item
                 for i in range(row_0, row_end, height):
                     high = min(height, row_end - i)
                     a_at = a.address + (i // height * a.panel + step * a.step) * item
-                    at = (place.top + i) * ldc + place.left + j
-                    to, ld, how = (c_base + at * item, ldc, begin_with) if direct else (corner_base, width, 0)
-                    tile(c, high, wide, depth, a_at, a.line, a.step, b_at, b.step, to, ld, how, bias_at, relu)
-                    if not direct:
-                        finish_tile(
-                            corner, width, c, at, ldc, high, wide, not first, bias, place.left + j, True, epilogue
-                        )
+                    at = c_base + ((place.top + i) * ldc + place.left + j) * item
+                    tile(c, high, wide, depth, a_at, a.line, a.step, b_at, b.step, at, ldc, begin_with, bias_at, relu)
+        # what the registers cannot do is done on the chunk's rows, which are in cache
+        if last and not in_registers(epilogue):
+            for i in range(row_0, row_end):
+                at = (place.top + i) * ldc + place.left + column_0
+                finish_rows(epilogue, c, at, at, column_end - column_0)
 
 
 @compiled
@@ -126,9 +122,9 @@ def _row_step(m):
 
 
 @compiled
-def _packs_a(a, n, item):
+def _packs_a(a, m, n, item):
     """Whether A is packed: what is used often is, and rows whose elements would share the same few lines of L1."""
-    aliased = a.step == 1 and a.line * item % 4096 == 0
+    aliased = m > WAYS and a.step == 1 and a.line * item % 4096 == 0
     return a.address == 0 or n > REUSE or aliased
 
 
@@ -151,9 +147,12 @@ def gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
         return
     if by_amx(m, n, k, a, b, c, ldc, accumulate, epilogue):
         return
-    width = panel_width(c)
     a_lies, b_lies = lies(a), lies(b)
-    pack_a, pack_b = _packs_a(a_lies, n, c.itemsize), _packs_b(b_lies, m)
+    if suits(m, k, a_lies, b_lies):
+        dot_products(m, n, k, a_lies, b_lies, c, ldc, accumulate, epilogue)
+        return
+    width = panel_width(c)
+    pack_a, pack_b = _packs_a(a_lies, m, n, c.itemsize), _packs_b(b_lies, m)
     height = ROWS if pack_a else _row_step(m)
     packed_lines = (min(m, LINES) if pack_a else 0) + (min(n, LINES) if pack_b else 0)
     mc, nc = LINES // ROWS * ROWS if pack_a else m, LINES // width * width if pack_b else n
@@ -184,7 +183,7 @@ def gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
                 else:
                     corner = b_lies.address + (left * b_lies.line + step * b_lies.step) * item
                     tiles_b = Panels(corner, b_lies.panel or width, 1, b_lies.step)
-                start = 1 if accumulate or step > 0 else 0
+                start = 1 if accumulate or step > 0 else 2 if epilogue.bias.size else 0
                 last = step + place.depth == k
                 arguments = (grid, place, height, tiles_a, tiles_b, c, ldc, start, last, epilogue)
                 parallel_for(_chunks, grid.chunks, 1, arguments)
@@ -202,24 +201,13 @@ def _no_depth(m, n, c, ldc, accumulate, epilogue):
 
 
 @compiled
-def product(m, n, k, a, b, c, ldc, accumulate, epilogue):
-    """gemm for two matrices: by the way that suits their size."""
-    if m <= THIN and a.by_line:
-        thin(m, n, k, a, b, c, ldc, accumulate, epilogue.bias)
-        for i in range(m):
-            finish_rows(epilogue, c, i * ldc, i * ldc, n)
-    else:
-        gemm(m, n, k, a, b, c, ldc, accumulate, epilogue)
-
-
-@compiled
 def _matmul(y, a, b, transpose_a, transpose_b, accumulate):
     m, k = (a.shape[1], a.shape[0]) if transpose_a else a.shape
     n = y.shape[1]
     c = y.reshape(-1)
     lines = Matrix(a.reshape(-1), a.shape[1], m, not transpose_a)
     columns = Matrix(b.reshape(-1), b.shape[1], n, transpose_b)
-    product(m, n, k, lines, columns, c, n, accumulate, no_epilogue(c))
+    gemm(m, n, k, lines, columns, c, n, accumulate, no_epilogue(c))
 
 
 @compiled

@@ -13,7 +13,7 @@ from .. import fused, scalar
 from ..jit import compiled, kernel, overload, parallel_for, scratch
 from .activate import activate_grad_row, activate_row
 from .epilogue import finish_rows, in_registers, no_epilogue
-from .gemm import product
+from .gemm import gemm
 from .pack import Matrix
 
 SUM_ROWS = 128  # rows summed before they are added to the total: rounding grows with the blocks, not the rows
@@ -64,7 +64,7 @@ def linear_forward(y, z, x, w, b, activation):
         c = y.reshape(-1)
         rows, columns = Matrix(x.reshape(-1), d, n, True), Matrix(w.reshape(-1), d, h, True)
         epilogue = Activated(b, activation == scalar.RELU, z.reshape(-1), activation)
-        product(n, h, d, rows, columns, c, h, False, epilogue)
+        gemm(n, h, d, rows, columns, c, h, False, epilogue)
 
 
 @compiled
@@ -104,10 +104,10 @@ def linear_backward(dx, dw, db, dy, x, w, y, z, activation, accumulate):
     if dx.size:
         rows, columns = Matrix(dz, h, n, True), Matrix(w.reshape(-1), d, d, False)
         c = dx.reshape(-1)
-        product(n, d, h, rows, columns, c, d, False, no_epilogue(c))
+        gemm(n, d, h, rows, columns, c, d, False, no_epilogue(c))
     if dw.size:
         rows, columns = Matrix(dz, h, h, False), Matrix(x.reshape(-1), d, d, False)
         c = dw.reshape(-1)
-        product(h, d, n, rows, columns, c, d, accumulate, no_epilogue(c))
+        gemm(h, d, n, rows, columns, c, d, accumulate, no_epilogue(c))
     if db.size:
         parallel_for(_column_sums, (h + SUM_COLUMNS - 1) // SUM_COLUMNS, 1, (db, dz, n, h, accumulate))

@@ -31,11 +31,11 @@ WIDTHS = tuple(sorted({VECTORS, 1}))
 class Emitter:
     """Builder, element type and vector type of one tile."""
 
-    def __init__(self, builder, dtype):
-        self.builder = builder
+    def __init__(self, builder, dtype, lanes=None):
+        self.builder, self.dtype = builder, dtype
         self.scalar = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
         self.itemsize = 4 if dtype == types.float32 else 8
-        self.lanes = VECTOR_BYTES // self.itemsize
+        self.lanes = lanes or VECTOR_BYTES // self.itemsize
         self.vector = ir.VectorType(self.scalar, self.lanes)
         self.mask = ir.VectorType(_i1, self.lanes)
         self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
@@ -60,6 +60,16 @@ class Emitter:
         pointer = self.builder.inttoptr(address, self.scalar.as_pointer())
         place = self.builder.gep(pointer, [ir.Constant(_i64, elements)])
         return self.builder.bitcast(place, self.vector.as_pointer())
+
+    def line(self, address, stride, number, count):
+        """Address of line `number` (a Python number) of `count`; one beyond the edge is the last one again."""
+        last = self.builder.sub(count, ir.Constant(_i64, 1))
+        number = ir.Constant(_i64, number)
+        number = self.builder.select(self.builder.icmp_signed("<", number, last), number, last)
+        return self.builder.add(address, self.builder.mul(self.bytes(stride), number))
+
+    def shuffle(self, a, b, lanes):
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_i32, len(lanes)), lanes))
 
     def load(self, place, mask=None):
         if mask is None:
@@ -86,17 +96,20 @@ class Emitter:
         """Mask of the lanes whose number is below `bound`."""
         kind = ir.VectorType(_i32, self.lanes)
         numbers = ir.Constant(kind, list(range(self.lanes)))
-        mask = self.builder.icmp_signed("<", numbers, self.splat(self.builder.trunc(bound, _i32), kind))
+        return self.builder.icmp_signed("<", numbers, self.splat(self.builder.trunc(bound, _i32), kind))
+
+    def kept(self, mask):
+        """A mask that stays in a register through a loop."""
         # LLVM would compare again in every step rather than keep a mask: what an empty instruction gives, it keeps
         if VECTOR_BYTES == 64:
-            return self._kept(mask, "k")
+            return self._through(mask, "k")
         if VECTOR_BYTES == 32:
             wide = ir.VectorType(ir.IntType(self.itemsize * 8), self.lanes)
-            signs = self._kept(self.builder.sext(mask, wide), "x")
+            signs = self._through(self.builder.sext(mask, wide), "x")
             return self.builder.icmp_signed("<", signs, ir.Constant(wide, [0] * self.lanes))
         return mask
 
-    def _kept(self, value, register):
+    def _through(self, value, register):
         kind = ir.FunctionType(value.type, [value.type])
         return self.builder.asm(kind, "", f"={register},0", [value], side_effect=False)
 
@@ -123,12 +136,10 @@ class _General:
     def __init__(self, e, height, vectors, rows, width, a, a_line, c, ldc):
         self.e = e
         builder = e.builder
-        last = builder.sub(rows, ir.Constant(_i64, 1))
-        lines = [ir.Constant(_i64, i) for i in range(height)]
-        lines = [builder.select(builder.icmp_signed("<", line, last), line, last) for line in lines]
-        self.a_rows = [builder.add(a, builder.mul(e.bytes(a_line), line)) for line in lines]
-        self.c_rows = [builder.add(c, builder.mul(e.bytes(ldc), line)) for line in lines]
-        self.masks = [e.lanes_below(builder.sub(width, ir.Constant(_i64, v * e.lanes))) for v in range(vectors)]
+        self.a_rows = [e.line(a, a_line, i, rows) for i in range(height)]
+        self.c_rows = [e.line(c, ldc, i, rows) for i in range(height)]
+        bounds = [builder.sub(width, ir.Constant(_i64, v * e.lanes)) for v in range(vectors)]
+        self.masks = [e.kept(e.lanes_below(bound)) for bound in bounds]
 
     def element(self, i, offset):
         builder = self.e.builder

@@ -1,0 +1,186 @@
+"""Products of rows with rows, as a linear layer's x @ w.T: both operands contiguous along the depth.
+
+The register tile wants steps of B side by side, and turning B costs as much as using it for a few rows. Here nothing is
+moved: a block of rows x columns dot products runs along the depth, a vector of each at a time, and its accumulators
+are added up across their lanes at the end, all of them at once.
+
+                 block (4 x 4 on AVX-512)      16 accumulators, 8 loads for 16 fused multiply-adds a step
+    m == 1       1 x 8                         B is read once: bound by the memory it comes from
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ..jit import compiled, parallel_for
+from .epilogue import finish_rows, in_registers
+from .pack import address_of
+from .target import MASKED, VECTOR_BYTES
+from .tile import Emitter
+
+_i32, _i64 = ir.IntType(32), ir.IntType(64)
+
+ROWS = 4
+CHUNK_WORK = 4e5  # multiply-adds that are worth handing to another thread
+SMALL = 400_000  # multiply-adds below which a product stays on the calling thread
+
+
+def _blocks(lanes):
+    """(rows, columns) of the blocks that exist: their dot products fill a vector, or half of one."""
+    return (1, lanes // 2), (ROWS, lanes // ROWS)
+
+
+class _Block:
+    """One block: vectors of A's rows and B's columns from their addresses."""
+
+    def __init__(self, e, shape, rows, columns, a, a_line, b, b_line):
+        self.e, (self.height, self.width) = e, shape
+        self.a = [e.line(a, a_line, i, rows) for i in range(self.height)]
+        self.b = [e.line(b, b_line, j, columns) for j in range(self.width)]
+        self.cells = [(i, j) for i in range(self.height) for j in range(self.width)]
+
+    def step(self, offset, sums, mask=None):
+        e = self.e
+        left = [e.load(e.at(e.builder.add(line, offset)), mask) for line in self.a]
+        right = [e.load(e.at(e.builder.add(line, offset)), mask) for line in self.b]
+        return {(i, j): e.builder.call(e.fma, [left[i], right[j], sums[i, j]]) for i, j in self.cells}
+
+
+def _across_lanes(e, vectors):
+    """One vector whose lane i is the sum of the lanes of vectors[i]: halves are added while pairs are joined."""
+    vectors = vectors + [e.zero] * (e.lanes - len(vectors))
+    size = e.lanes
+    while size > 1:
+        # groups of `size` lanes belong to one dot product; they shrink to half, and pairs of vectors share one
+        low = [g * size + i for g in range(2 * e.lanes // size) for i in range(size // 2)]
+        high = [lane + size // 2 for lane in low]
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors = [e.builder.fadd(e.shuffle(a, b, low), e.shuffle(a, b, high)) for a, b in pairs]
+        size //= 2
+    return vectors[0]
+
+
+def _emit(e, block, depth, columns, c, ldc, rows, start, bias, relu):
+    """Sums over the depth, then what becomes of them. start: 0 from zero, 1 add to C, 2 add the bias."""
+    builder, zero = e.builder, ir.Constant(_i64, 0)
+    whole = builder.and_(depth, ir.Constant(_i64, -e.lanes))
+    loop, after = builder.append_basic_block("step"), builder.append_basic_block("rest")
+    before = builder.block
+    builder.cbranch(builder.icmp_signed(">", whole, zero), loop, after)
+    builder.position_at_end(loop)
+    at = builder.phi(_i64)
+    at.add_incoming(zero, before)
+    sums = {cell: builder.phi(e.vector) for cell in block.cells}
+    following = block.step(e.bytes(at), sums)
+    for cell, phi in sums.items():
+        phi.add_incoming(e.zero, before)
+        phi.add_incoming(following[cell], loop)
+    end = builder.add(at, ir.Constant(_i64, e.lanes))
+    at.add_incoming(end, loop)
+    builder.cbranch(builder.icmp_signed("<", end, whole), loop, after)
+
+    builder.position_at_end(after)
+    totals = {cell: builder.phi(e.vector) for cell in block.cells}
+    for cell, phi in totals.items():
+        phi.add_incoming(e.zero, before)
+        phi.add_incoming(following[cell], loop)
+    # the last, partial vector: lanes that do not exist are zero in both operands
+    totals = block.step(e.bytes(whole), totals, e.lanes_below(builder.sub(depth, whole)))
+    result = _across_lanes(e, [totals[cell] for cell in block.cells])
+    _hand_out(e, result, block, columns, c, ldc, rows, start, bias, relu)
+
+
+def _hand_out(e, result, block, columns, c, ldc, rows, start, bias, relu):
+    """Store a block's results, which are side by side in a vector, row by row."""
+    builder, wide = e.builder, block.width
+    row = Emitter(builder, e.dtype, wide)
+    mask = row.lanes_below(columns)
+    places = [row.at(e.line(c, ldc, i, rows)) for i in range(block.height)]
+    values = [e.shuffle(result, result, list(range(i * wide, (i + 1) * wide))) for i in range(block.height)]
+    add, add_bias, store = map(builder.append_basic_block, ("add", "bias", "store"))
+    origin = builder.block
+    choose = builder.switch(start, store)
+    choose.add_case(ir.Constant(_i64, 1), add)
+    choose.add_case(ir.Constant(_i64, 2), add_bias)
+    builder.position_at_end(add)
+    added = [builder.fadd(row.load(place, mask), value) for place, value in zip(places, values, strict=True)]
+    builder.branch(store)
+    builder.position_at_end(add_bias)
+    biases = row.load(row.at(bias), mask)
+    biased = [builder.fadd(biases, value) for value in values]
+    builder.branch(store)
+    builder.position_at_end(store)
+    results = [builder.phi(row.vector) for _ in values]
+    for phi, *ways in zip(results, values, added, biased, strict=True):
+        for value, way in zip(ways, (origin, add, add_bias), strict=True):
+            phi.add_incoming(value, way)
+    clip = row.splat(relu, row.mask)
+    for place, value in zip(places, results, strict=True):
+        clipped = builder.and_(builder.fcmp_ordered("<=", value, row.zero), clip)
+        row.store(builder.select(clipped, row.zero, value), place, mask)
+
+
+@intrinsic
+def _dots(typingctx, like, single, rows, columns, depth, a, a_line, b, b_line, c, ldc, start, bias, relu):
+    """C[i, j] (+)= sum over p of A[i, p] * B[j, p] for one block of the dtype of `like`; depth >= 1.
+
+    single          which block: the one of a single row
+    rows, columns   the part of it that exists
+    a, a_line       address of A's corner; elements from row to row. b, b_line: likewise, of B's columns
+    c, ldc          address of C's corner; elements between its rows
+    start           0: overwrite C; 1: add to C; 2: add the row of elements at `bias`
+    relu            store max(C, 0)
+    """
+
+    def codegen(context, builder, signature, args):
+        _, single, rows, columns, depth, a, a_line, b, b_line, c, ldc, start, bias, relu = args
+        e = Emitter(builder, signature.args[0].dtype)
+        single, relu = (builder.icmp_unsigned("!=", flag, ir.Constant(flag.type, 0)) for flag in (single, relu))
+        one, several = _blocks(e.lanes)
+        with builder.if_else(single) as (if_single, if_several):
+            for branch, shape in ((if_single, one), (if_several, several)):
+                with branch:
+                    block = _Block(e, shape, rows, columns, a, a_line, b, b_line)
+                    _emit(e, block, depth, columns, c, ldc, rows, start, bias, relu)
+        return context.get_dummy_value()
+
+    return types.void(like, types.boolean, *(types.intp,) * 11, types.boolean), codegen
+
+
+@compiled
+def _columns(begin, end, size, step, m, n, k, a, b, c, ldc, start, epilogue):
+    """Chunks of `size` columns, for all rows."""
+    item = c.itemsize
+    c_base, bias = address_of(c), address_of(epilogue.bias)
+    first, last = begin * size, min(n, end * size)
+    relu = in_registers(epilogue) and epilogue.relu
+    for j in range(first, last, step):
+        wide, b_at = min(step, last - j), b.address + j * b.line * item
+        for i in range(0, m, ROWS):
+            a_at, at = a.address + i * a.line * item, c_base + (i * ldc + j) * item
+            high = min(ROWS, m - i)
+            _dots(c, m == 1, high, wide, k, a_at, a.line, b_at, b.line, at, ldc, start, bias + j * item, relu)
+    if not in_registers(epilogue):
+        for i in range(m):
+            at = i * ldc + first
+            finish_rows(epilogue, c, at, at, last - first)
+
+
+@compiled
+def suits(m, k, a, b):
+    """Whether both operands lie along the depth, and rows are too few to turn B for."""
+    along = a.address != 0 and b.address != 0 and a.step == 1 and b.step == 1 and b.panel == 0
+    return along and m <= (max(ROWS, k // 4) if MASKED else ROWS)
+
+
+@compiled
+def dot_products(m, n, k, a, b, c, ldc, accumulate, epilogue):
+    """c (+)= a @ b, then the epilogue, where `suits` holds. a, b: pack.Panels of the operands as they lie."""
+    lanes = VECTOR_BYTES // c.itemsize
+    step = lanes // 2 if m == 1 else lanes // ROWS
+    # a few rows cost what reading B costs
+    column_work = max(m, ROWS) * k
+    size = n if column_work * n < SMALL else int(CHUNK_WORK) // column_work // step * step
+    size = max(size, step)
+    start = 1 if accumulate else 2 if epilogue.bias.size else 0
+    parallel_for(_columns, (n + size - 1) // size, 1, (size, step, m, n, k, a, b, c, ldc, start, epilogue))
