@@ -13,7 +13,7 @@ import pytest
 from guard_pages import guarded
 from helpers import Backend, agree, poison, same
 from hotloop.kernels import state, threads
-from hotloop.kernels.cpu import amx_gemm, split, target
+from hotloop.kernels.cpu import amx_gemm, matmul_packed, split, target
 from hotloop.kernels.cpu.epilogue import Plain
 from hotloop.kernels.cpu.linear import Activated
 from hotloop.kernels.cpu.pack import Matrix, address_of
@@ -276,6 +276,18 @@ def test_kernels_come_this_way(rng, transpose):
     a, b = operands(rng, m, n, k, transpose, np.float32)
     with Counted(m, n, k):
         agree(Backend("cpu"), "gemm.matmul_forward", poison((m, n), np.float32), a, b, *transpose, False, tol=2e-7)
+
+
+@pytest.mark.parametrize("transpose_b", [False, True], ids=["N", "T"])
+def test_weights_packed_once_come_this_way(rng, transpose_b):
+    m, n, k = 150, 130, 420
+    a, b = operands(rng, m, n, k, (False, transpose_b), np.float32)
+    packed = poison(matmul_packed.packed_size(k, n, np.float32), np.float32)
+    matmul_packed.matmul_pack_forward(packed, b, transpose_b)
+    y = poison((m, n), np.float32)
+    with Counted(m, n, k):
+        matmul_packed.matmul_packed_forward(y, a, packed, False, False)
+    assert same(y, product(a, b, (False, transpose_b)))
 
 
 def test_small_products_do_not(rng):

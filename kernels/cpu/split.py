@@ -134,9 +134,11 @@ def split_panel(target, for_a, operand, first, count, step, depth, parts, like):
     flags, done = 0, 0
     if memory.address != 0 and inside == EDGE and (memory.step if for_a else memory.line) == 1:
         done = depth // EDGE * EDGE
+        # panels made for the register tile are as wide
+        corner = first // EDGE * memory.panel if memory.panel != 0 else first * memory.line
         for p in range(0, done, EDGE):
             at = target + p // EDGE * size
-            source = memory.address + (first * memory.line + (step + p) * memory.step) * 4
+            source = memory.address + (corner + (step + p) * memory.step) * 4
             if for_a:
                 flags |= _split_lines(at, source, memory.line * 4, parts)
             else:
