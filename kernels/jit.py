@@ -34,6 +34,7 @@ __all__ = [
     "overload",
     "parallel_for",
     "prange",
+    "raising",
     "scratch",
     "standalone",
 ]
@@ -63,6 +64,11 @@ def standalone(function):
     if config.DISABLE_JIT:
         return _Uncompiled()
     return njit(fastmath=False, pipeline_class=compiler.Whole, **FLAGS)(function)
+
+
+def raising(function):
+    """A function that raises an error with values in it: these need the runtime that kernels are compiled without."""
+    return _Uncompiled() if config.DISABLE_JIT else njit(**FLAGS)(function)
 
 
 def _inner(function, **options):

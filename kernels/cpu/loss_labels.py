@@ -1,14 +1,13 @@
 """Labels are looked at once, serially, before a loss goes parallel and before any of them indexes anything."""
 
-from ..jit import compiled, scratch, standalone
+from ..jit import compiled, raising, scratch
 from ..labels import LabelError
 
 # workspace of the class weights; parallel bodies leave it alone
 WEIGHTS = 6
 
 
-# its own machine code: an exception with values in it needs the environment that only such functions have
-@standalone
+@raising
 def _refuse(label, least, most):
     raise LabelError(label, least, most)
 
