@@ -14,6 +14,8 @@ from .vecmath import exp, exp_below, log
 # elements a chunk of work has at least, and lines in a tile
 GRAIN = 16384
 TILE = 128
+# elements of a line that are summed up before they are added to the rest: sums of many lose digits
+BLOCK = 1024
 # scratch slot: maxima of a tile, then its sums
 SLOT = 3
 
@@ -69,10 +71,13 @@ def _softmax_lines(begin, end, y, x, sign):
     for r in range(begin, end):
         row, out = x[r], y[r]
         top, total = _maximum(row, sign), x.dtype.type(0)
-        for i in range(out.size):
-            e = exp_below(sign * row[i] - top)
-            out[i] = e
-            total += e
+        for first in range(0, row.size, BLOCK):
+            part, piece, block = x.dtype.type(0), out[first : first + BLOCK], row[first : first + BLOCK]
+            for i in range(piece.size):
+                e = exp_below(sign * block[i] - top)
+                piece[i] = e
+                part += e
+            total += part
         scale = x.dtype.type(1) / total
         for i in range(out.size):
             out[i] *= scale
@@ -183,8 +188,11 @@ def _log_lines(begin, end, y, x):
     for r in range(begin, end):
         row, out = x[r], y[r]
         top, total = _maximum(row, one), x.dtype.type(0)
-        for i in range(out.size):
-            total += exp_below(row[i] - top)
+        for first in range(0, row.size, BLOCK):
+            part, block = x.dtype.type(0), row[first : first + BLOCK]
+            for i in range(block.size):
+                part += exp_below(block[i] - top)
+            total += part
         shift = log(total)
         for i in range(out.size):
             out[i] = _less_both(row[i], top, shift)
