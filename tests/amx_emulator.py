@@ -66,6 +66,18 @@ def _fma(typingctx, a, b, c):
     return types.float32(types.float32, types.float32, types.float32), codegen
 
 
+@intrinsic
+def _count(typingctx, address):
+    """Add one to the integer at an address, whichever threads do the same."""
+
+    def codegen(context, builder, signature, args):
+        i64 = ir.IntType(64)
+        builder.atomic_rmw("add", builder.inttoptr(args[0], i64.as_pointer()), ir.Constant(i64, 1), "seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
+
+
 @njit
 def _array(address, n, dtype):
     return numba.carray(state.as_pointer(address), (n,), dtype)
@@ -216,7 +228,7 @@ def _handle(signal, info, context):
         if code[4] >> 6 != 3:
             address, stride, more = _address(code[4:], registers, x, b)
         done = _perform(what, _array(own, _BYTES, np.uint8), reg, rm, vvvv, address, stride)
-        _array(_COUNTS, len(NAMES), np.int64)[what] += 1
+        _count(_COUNTS + 8 * what)
         saved[_RIP] += length + more
     if not done:
         # not ours, or wrong: the next attempt ends the process

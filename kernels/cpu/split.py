@@ -3,9 +3,10 @@
     h = bf16(x),  m = bf16(x - h),  l = bf16(x - h - m)        rounded to nearest, so h + m + l = x exactly
 
 Each part holds 8 bits and a sign, and the subtractions are exact: 24 bits of x are 8 + 8 + 8. What six products leave
-out, m l + l m + l l, is below 2^-24 |a b|, of either sign; h, m and l cut off instead of rounded would leave four times
-as much, always of the sign of a b. Exact down to 2^-103: a part below 2^-126 counts as zero in the multiplier, so an
-operand is off by less than 2^-126 there.
+out, m l + l m + l l, is below 2^-24 |a b|, of either sign; parts cut off instead of rounded would leave eight times as
+much, always of the sign of a b. Exact down to 2^-103: a part below 2^-126 counts as zero in the multiplier, so an
+operand is off by less than 2^-126 there. At the other end h may be larger than x, and a product within a hundredth of
+the largest float become infinite.
 
 A panel is 32 lines (rows of A, columns of B); a block of it is 32 steps of depth: for each part two tiles of 16 rows
 of 16 pairs. The multiplier asks of a pair only that A and B agree on what it is. Here it is steps (p, p + 16), not two
