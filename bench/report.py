@@ -22,7 +22,7 @@ OURS = "hotloop"
 
 
 def run(files, cores):
-    """pytest-benchmark's JSON of the files, from a process that may use these cores."""
+    """pytest-benchmark's JSON of the files, from a process that may use these cores; None if there was none to run."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "bench.json"
         # without the options of the tests, which list the slowest
@@ -33,7 +33,8 @@ def run(files, cores):
         done = subprocess.run(command, cwd=HERE.parent, preexec_fn=pin)
         if done.returncode:
             sys.exit("a benchmark failed (above); nothing was written")
-        return json.loads(out.read_text())
+        # nothing is written when all was skipped: on one core there are no regions to time
+        return json.loads(out.read_text()) if out.exists() else None
 
 
 def passes():
@@ -209,7 +210,9 @@ def main():
         sys.exit(f"no such benchmark: {', '.join(missing)}")
     sections = {}
     if files:
-        reports = [run(files, cores) for cores in passes()]
+        reports = [report for cores in passes() if (report := run(files, cores))]
+        if not reports:
+            sys.exit("every benchmark was skipped")
         sections = {
             "machine": machine(reports),
             **{name: table(name, groups) for name, groups in rows(reports).items()},
