@@ -126,7 +126,7 @@ def _run(seeds: list, retain: bool, unit: Any, found: dict | None = None, betwee
                     "call backward(retain_graph=True) the first time"
                 )
             if node.hooks is not None:
-                _run_hooks(node, grads, found is None)
+                _run_hooks(node.hooks, grads, found is None)
                 # a hook may have changed it
                 unit = None
             node.unit = unit is not None and grads[0] is unit
@@ -191,11 +191,11 @@ def _run(seeds: list, retain: bool, unit: Any, found: dict | None = None, betwee
             node.grads = None
 
 
-def _run_hooks(node: Context, grads: list, retaining: bool) -> None:
+def _run_hooks(hooks: dict, grads: list, retaining: bool) -> None:
     """Let the hooks of a node's outputs see and replace their gradients."""
-    for i, hooks in node.hooks.items():
+    for i, table in hooks.items():
         if grads[i] is not None:
-            grads[i] = _hooked(hooks, grads[i], retaining)
+            grads[i] = _hooked(table, grads[i], retaining)
 
 
 def _to_node(heap: list, node: Context, index: int, gradient: Any) -> None:

@@ -32,7 +32,9 @@ def run(modules: list, input: Any) -> Any:
 
 def _stretch(modules: list, begin: int) -> tuple[tuple, list, int]:
     """The layers from `begin` on that go together: the activation of each, their parameters, and where they end."""
-    codes, parameters, end = [], [], begin
+    codes: list[int] = []
+    parameters: list[Any] = []
+    end = begin
     for module in modules[begin:]:
         kind = type(module)
         if kind is Linear:

@@ -155,8 +155,9 @@ class Function:
     @classmethod
     def apply(cls, *args) -> Any:
         """Run forward on tensors, arrays and values; record the node when an argument needs a gradient."""
-        arrays, tensors = list(args), []
-        needs, edges = [False] * len(args), [None] * len(args)
+        outputs: Any
+        edges: list[Any] = [None] * len(args)
+        arrays, tensors, needs = list(args), [], [False] * len(args)
         device, enabled, recording, strided = "cpu", mode.enabled, False, cls.strided
         for i, value in enumerate(args):
             if isinstance(value, Tensor):
