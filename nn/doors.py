@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import device_of
-from .pool import POOL
+from .pool import LASTING, POOL
 
 __all__ = [
     "absent",
@@ -26,6 +26,7 @@ __all__ = [
     "empty",
     "from_host",
     "host_array",
+    "lasting",
     "one",
     "overlap",
     "to_host",
@@ -43,6 +44,11 @@ def empty(shape, dtype, device: str = "cpu"):
     if device == "cpu":
         return _pool_empty(shape, dtype)
     return _cuda(device).empty(shape, dtype)
+
+
+def lasting(shape, dtype, device: str = "cpu"):
+    """As `empty`, and aligned to 64 bytes however small it is: for memory that is used again and again."""
+    return LASTING.empty(shape, dtype) if device == "cpu" else empty(shape, dtype, device)
 
 
 def absent(dtype, device: str = "cpu", dims: int = 1):

@@ -164,3 +164,5 @@ def _default_limit() -> int:
 
 
 POOL = Pool(_default_limit(), SMALL)
+# of memory that stays: aligned however small it is
+LASTING = Pool(_default_limit())
