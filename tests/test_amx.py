@@ -26,7 +26,7 @@ WITHOUT = {
 
 
 @on_linux
-@pytest.mark.process("tests/amx_cases.py", env=WITH)
+@pytest.mark.process("tests/amx_cases.py", "tests/amx_special.py", "tests/amx_split.py", env=WITH)
 def test_the_path(process):
     process()
 
