@@ -1,4 +1,9 @@
-"""Activations and softmax, forward and backward, in cache and beyond it: vector math where it is, else bandwidth."""
+"""Activations and softmax, forward and backward, in cache and beyond it: vector math where it is, else bandwidth.
+
+A copy of as many elements stands first: what a map can reach at most. "Of the ceiling" compares with a copy of the same
+footprint inside compiled code. NumPy and PyTorch write into outputs that exist, as our kernels do: at eight million
+elements fresh memory alone would cost them ten milliseconds. JAX has no such way.
+"""
 
 import math
 
@@ -6,24 +11,54 @@ import numpy as np
 import pytest
 from conftest import peer
 from hotloop.kernels import scalar
-from hotloop.kernels.cpu import activation, softmax
+from hotloop.kernels.cpu import activation, elementwise, softmax
 from hotloop.kernels.ref import activation as ref_activation
 from hotloop.kernels.ref import softmax as ref_softmax
 
 # one of each cost: a comparison, exp and a division, expm1 and a division, expm1, erf
 NAMES = ("relu", "sigmoid", "tanh", "elu", "gelu")
 NUMBERS = {"elu": (1.0,)}
-# in the first-level cache, in the second, in memory
-SIZES = (4096, 65536, 2**23)
+# in the first-level cache, in the second, in the last, in memory
+SIZES = (4096, 65536, 2**20, 2**23)
 
 
-def numpy_formulas():
-    return {
-        "relu": lambda x: np.maximum(x, 0),
-        "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-        "tanh": np.tanh,
-        "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-    }
+def copy_hotloop(x):
+    y = np.empty_like(x)
+
+    def run():
+        elementwise.copy_forward(y, x)
+        return y
+
+    return run
+
+
+def copy_numpy(x):
+    y = np.empty_like(x)
+
+    def run():
+        np.copyto(y, x)
+        return y
+
+    return run
+
+
+def copy_torch(x):
+    x = peer("torch").from_numpy(x)
+    y = x.clone()
+    return lambda: y.copy_(x)
+
+
+def numpy_sigmoid(x, out):
+    np.exp(np.negative(x, out=out), out=out)
+    np.reciprocal(np.add(out, 1, out=out), out=out)
+
+
+def numpy_elu(x, out):
+    np.expm1(np.minimum(x, 0, out=out), out=out)
+    np.copyto(out, x, where=x > 0)
+
+
+NUMPY = {"relu": lambda x, out: np.maximum(x, 0, out=out), "sigmoid": numpy_sigmoid, "tanh": np.tanh, "elu": numpy_elu}
 
 
 def forward_hotloop(name, x):
@@ -37,20 +72,22 @@ def forward_hotloop(name, x):
 
 
 def forward_numpy(name, x):
-    formulas = numpy_formulas()
-    if name not in formulas:
+    if name not in NUMPY:
         pytest.skip(f"NumPy has no function for {name}")
-    return lambda: formulas[name](x)
+    y = np.empty_like(x)
 
+    def run():
+        NUMPY[name](x, out=y)
+        return y
 
-def torch_function(torch, name):
-    return getattr(torch, name, None) or getattr(torch.nn.functional, name)
+    return run
 
 
 def forward_torch(name, x):
     torch = peer("torch")
-    function, x = torch_function(torch, name), torch.from_numpy(x)
-    return torch.no_grad()(lambda: function(x))
+    function, x = getattr(torch.ops.aten, name).out, torch.from_numpy(x)
+    y = torch.empty_like(x)
+    return torch.no_grad()(lambda: function(x, out=y))
 
 
 def jax_function(jax, name):
@@ -77,9 +114,17 @@ def backward_hotloop(name, x, dy):
 
 def backward_torch(name, x, dy):
     torch = peer("torch")
-    x, dy = torch.from_numpy(x).requires_grad_(), torch.from_numpy(dy)
-    y = torch_function(torch, name)(x)
-    return lambda: torch.autograd.grad(y, x, dy, retain_graph=True)[0]
+    aten, x, dy = torch.ops.aten, torch.from_numpy(x), torch.from_numpy(dy)
+    # what autograd calls, with the arguments that torch's defaults stand for
+    function, *given = {
+        "relu": (aten.threshold_backward, torch.relu(x), 0),
+        "sigmoid": (aten.sigmoid_backward, torch.sigmoid(x)),
+        "tanh": (aten.tanh_backward, torch.tanh(x)),
+        "elu": (aten.elu_backward, 1, 1, 1, False, x),
+        "gelu": (aten.gelu_backward, x),
+    }[name]
+    dx = torch.empty_like(x)
+    return torch.no_grad()(lambda: function.grad_input(dy, *given, grad_input=dx))
 
 
 def backward_jax(name, x, dy):
@@ -101,9 +146,11 @@ def softmax_hotloop(x):
 
 
 def softmax_numpy(x):
+    y = np.empty_like(x)
+
     def run():
-        e = np.exp(x - x.max(1, keepdims=True))
-        return e / e.sum(1, keepdims=True)
+        np.exp(np.subtract(x, x.max(1, keepdims=True), out=y), out=y)
+        return np.divide(y, y.sum(1, keepdims=True), out=y)
 
     return run
 
@@ -111,7 +158,8 @@ def softmax_numpy(x):
 def softmax_torch(x):
     torch = peer("torch")
     x = torch.from_numpy(x)
-    return torch.no_grad()(lambda: torch.softmax(x, 1))
+    y = torch.empty_like(x)
+    return torch.no_grad()(lambda: torch.softmax(x, 1, out=y))
 
 
 def softmax_jax(x):
@@ -120,9 +168,17 @@ def softmax_jax(x):
     return lambda: function(x).block_until_ready()
 
 
+COPY = {"hotloop": copy_hotloop, "numpy": copy_numpy, "torch": copy_torch}
 FORWARD = {"hotloop": forward_hotloop, "numpy": forward_numpy, "torch": forward_torch, "jax": forward_jax}
 BACKWARD = {"hotloop": backward_hotloop, "torch": backward_torch, "jax": backward_jax}
 SOFTMAX = {"hotloop": softmax_hotloop, "numpy": softmax_numpy, "torch": softmax_torch, "jax": softmax_jax}
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("who", COPY)
+def bench_copy(clock, who, n):
+    x = np.random.default_rng(0).standard_normal(n).astype(np.float32)
+    clock(COPY[who](x), f"copy, {n} elements", x, moved=8 * n)
 
 
 @pytest.mark.parametrize("n", SIZES)
