@@ -20,7 +20,7 @@ __all__ = ["Context", "Function", "enable_grad", "is_grad_enabled", "no_grad", "
 
 _ndarray = np.ndarray
 _PLAIN = frozenset({bool, float, int, str, tuple, type(None)})
-_count = itertools.count(1)
+_count = itertools.count(0, -1)
 
 
 class Context:
@@ -180,18 +180,18 @@ class Function:
         ctx.edges = edges
         ctx.saved = ()
         result = cls.forward(ctx, *arrays)
+        node = ctx if recording else None
         if type(result) is tuple:
-            node = ctx if recording else None
             outputs = tuple([wrap(y, node, i, tensors) for i, y in enumerate(result)])
             tensors += outputs
         else:
-            outputs = wrap(result, ctx if recording else None, 0, tensors)
+            outputs = wrap(result, node, 0, tensors)
             tensors.append(outputs)
             result = (result,)
         if recording:
-            ctx.order = -next(_count)
-            ctx.grads = ctx.hooks = None
             ctx.outputs = tuple([(y.shape, y.dtype) for y in result])
+            ctx.order = next(_count)
+            ctx.grads = ctx.hooks = None
             ctx.versions = _versions(ctx.saved, tensors)
         return outputs
 
