@@ -84,7 +84,7 @@ def badly_scaled_inside(rng, m, n, k):
     return a * 10.0 ** rng.integers(-4, 4, (m, k)), b * 10.0 ** rng.integers(-4, 4, (k, n))
 
 
-# the largest of some thousand errors is a matter of luck: in 48 draws 0.5 to 1.15 of PyTorch's; the norm is none
+# the largest of some thousand errors is a matter of luck: in 48 draws up to 1.15 of PyTorch's; the norm is none
 SLACK = np.array([1.0, 1.25])
 
 
