@@ -65,16 +65,23 @@ def _user_cache():
 
 
 @functools.cache
-def digest(path):
-    """A hash of a file of the package and of every file of it that it imports, directly or not."""
-    total, seen, todo = hashlib.sha256(), set(), [Path(path)]
+def sources(path):
+    """A file of the package and every file of it that it imports, directly or not."""
+    seen, todo = set(), [Path(path)]
     while todo:
         file = todo.pop()
         if file in seen:
             continue
         seen.add(file)
         todo.extend(imports(file))
-    for file in sorted(seen):
+    return sorted(seen)
+
+
+@functools.cache
+def digest(path):
+    """A hash of all that a file of the package is made of."""
+    total = hashlib.sha256()
+    for file in sources(path):
         total.update(file.read_bytes())
     return total.hexdigest()
 

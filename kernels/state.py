@@ -26,7 +26,9 @@ ACTIVE = 40  # workers inside a region
 SLEEPERS = 48  # workers asleep
 FAULT = 56  # with bounds checking: 1 after a body left its arrays
 PRODUCTS = 57  # bf16 products of a float32 product on AMX tiles: 6, 3 or 1; 0 without AMX, or without leave to use it
-CLAIMED = 64  # a line for each member of a region: the next chunk of its share
+LOADER = 58  # address of the function that loads shared functions
+SHARED = 64  # 8 words: addresses of shared functions, see shared.py
+CLAIMED = 72  # a line for each member of a region: the next chunk of its share
 MEMBERS = 256  # the most threads of a region
 WORDS = CLAIMED + 8 * MEMBERS
 
@@ -167,6 +169,13 @@ def run_body(typingctx, body, context_address, begin, end):
     return types.void(types.intp, types.intp, types.intp, types.intp), codegen
 
 
+def note_fault(builder, status):
+    """With bounds checking: leave word of a call that failed where nobody can raise."""
+    if config.BOUNDSCHECK:
+        with builder.if_then(status.is_error):
+            builder.store_atomic(ir.Constant(_i64, 1), word(builder, ir.Constant(_i64, FAULT)), "seq_cst", 8)
+
+
 @intrinsic
 def bind(typingctx, body, arguments):
     """(trampoline, context): addresses with which any thread can run body(begin, end, *arguments).
@@ -199,9 +208,7 @@ def bind(typingctx, body, arguments):
         status, _ = context.call_conv.call_function(
             inner, function, types.none, inputs, [trampoline.args[1], trampoline.args[2], *unpacked]
         )
-        if config.BOUNDSCHECK:
-            with inner.if_then(status.is_error):
-                inner.store_atomic(ir.Constant(_i64, 1), word(inner, ir.Constant(_i64, FAULT)), "seq_cst", 8)
+        note_fault(inner, status)
         inner.ret_void()
         pair = [builder.ptrtoint(trampoline, _i64), builder.ptrtoint(kept, _i64)]
         return context.make_tuple(builder, signature.return_type, pair)

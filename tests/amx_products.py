@@ -7,10 +7,10 @@ import amx_emulator
 import hotloop
 import numpy as np
 from helpers import poison
+from hotloop.kernels import scalar
 from hotloop.kernels.cpu import amx_gemm
-from hotloop.kernels.cpu.epilogue import Plain
-from hotloop.kernels.cpu.linear import Activated
-from hotloop.kernels.cpu.pack import Matrix
+from hotloop.kernels.cpu.epilogue import with_activation
+from hotloop.kernels.cpu.pack import matrix
 from hotloop.kernels.jit import standalone
 from products import Amid, excess_over, turned
 
@@ -28,16 +28,18 @@ NORMWISE = {"highest": (0, 3e-7), "high": (2e-6, 1e-5), "medium": (1e-3, 5e-3)}
 def multiply(y, a, b, transpose_a, transpose_b, accumulate, bias, relu):
     m, k = (a.shape[1], a.shape[0]) if transpose_a else a.shape
     n, c = y.shape[1], y.reshape(-1)
-    lines = Matrix(a.reshape(-1), a.shape[1], m, not transpose_a)
-    columns = Matrix(b.reshape(-1), b.shape[1], n, transpose_b)
-    amx_gemm.amx_gemm(m, n, k, lines, columns, c, n, accumulate, Plain(bias, relu))
+    lines = matrix(a.reshape(-1), a.shape[1], m, not transpose_a)
+    columns = matrix(b.reshape(-1), b.shape[1], n, transpose_b)
+    amx_gemm.amx_gemm(
+        m, n, k, lines, columns, c, n, accumulate, with_activation(bias, c[:0], scalar.RELU if relu else 0)
+    )
 
 
 @standalone
 def multiply_activated(y, z, a, b, bias, activation):
     m, n, k, c = a.shape[0], y.shape[1], a.shape[1], y.reshape(-1)
-    lines, columns = Matrix(a.reshape(-1), k, m, True), Matrix(b.reshape(-1), n, n, False)
-    amx_gemm.amx_gemm(m, n, k, lines, columns, c, n, False, Activated(bias, False, z.reshape(-1), activation))
+    lines, columns = matrix(a.reshape(-1), k, m, True), matrix(b.reshape(-1), n, n, False)
+    amx_gemm.amx_gemm(m, n, k, lines, columns, c, n, False, with_activation(bias, z.reshape(-1), activation))
 
 
 def product(a, b, transpose=(False, False), start=None, bias=NONE, relu=False):

@@ -35,7 +35,7 @@ def test_the_parts_of_an_operand(rng, for_a, by_line, parts):
         x = rng.choice([-1, 1], shape) * rng.uniform(1, 2, shape) * 2.0 ** rng.integers(-103, 127, shape)
         x = x.astype(np.float32)
         field = Amid(np.ascontiguousarray(x.T) if by_line else x)
-        operand = Matrix(field.array.reshape(-1), field.array.shape[1], lines, by_line)
+        operand = Matrix(field.array.reshape(-1), field.array.shape[1], lines, int(by_line))
         for first in range(0, lines, 32):
             blocks = math.ceil(depth / 32)
             packed = np.full(blocks * parts * 1024 + 32, 0x7FC0, np.uint16)

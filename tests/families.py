@@ -77,7 +77,8 @@ def main():
         if len(sys.argv) == 1 or path.partition(".")[0] in sys.argv[1:]:
             kernel(*arguments(path, kernel.kernel.spec, np.float32, np.random.default_rng(0)))
     compiled = [name for name, _, how in jit.compile_log if how == "compiled"]
-    print(f"{len(jit.compile_log)} kernels, compiled: {' '.join(compiled) or 'none'}")
+    count = len({name for name, _, _ in jit.compile_log} & set(kernels()))
+    print(f"{count} kernels, compiled: {' '.join(compiled) or 'none'}")
 
 
 if __name__ == "__main__":

@@ -22,11 +22,15 @@ def test_warmup_compiles_what_calls_need(tmp_path):
     env, names = {"HOTLOOP_CACHE": tmp_path}, ("sgd", "activation.relu_forward")
     assert "2 compiled, 0 from the cache" in python("-m", "hotloop", "warmup", *names, env=env)
     assert "0 compiled, 2 from the cache" in python("-m", "hotloop", "warmup", *names, env=env)
+    # with a product come the functions that all products share
+    assert "4 compiled, 0 from the cache" in python("-m", "hotloop", "warmup", "gemm.matmul_forward", env=env)
     program = (
         "import numpy as np\n"
         "from hotloop.kernels import jit\n"
         "from hotloop.kernels.cpu.activation import relu_forward\n"
+        "from hotloop.kernels.cpu.gemm import matmul_forward\n"
         "relu_forward(np.empty((2, 3), np.float32), np.ones((2, 3), np.float32))\n"
-        "print([how for _, _, how in jit.compile_log])\n"
+        "matmul_forward(*(np.ones((9, 9), np.float32) for _ in range(3)), False, False, False)\n"
+        "print({how for _, _, how in jit.compile_log})\n"
     )
-    assert python("-c", program, env=env).strip() == "['loaded']"
+    assert python("-c", program, env=env).strip() == "{'loaded'}"

@@ -138,10 +138,10 @@ def test_tile_is_what_it_claims():
     """On AVX-512 and AVX2 the inner loop is fused multiply-adds on full vectors with accumulators in registers."""
     code = """
 import numpy as np
-from hotloop.kernels.cpu import gemm, target
+from hotloop.kernels.cpu import gemm, target, tiles
 x = np.ones((64, 64), np.float32)
 gemm.matmul_forward(x.copy(), x, x, False, False, False)
-asm = "".join(gemm.matmul_forward.kernel.entry.inspect_asm().values())
+asm = "".join(tiles.tiles_32.inspect_asm().values())
 register = {64: "zmm", 32: "ymm", 16: "xmm"}[target.VECTOR_BYTES]
 loops = [b for b in asm.split(":") if b.count("vfmadd") >= target.ROWS * target.VECTORS and "j" in b]
 print(register, max((sum(register in l for l in b.splitlines() if "vfmadd" in l) for b in loops), default=0))

@@ -30,11 +30,11 @@ from numba.core import cgutils
 from ..jit import compiled, intrinsic, overload, parallel_for, scratch
 from ..state import PRODUCTS, load
 from .amx import EDGE, TILE, add_blocks, amx_tile, configure, release
-from .epilogue import finish_tile, in_registers
+from .epilogue import beginning, finish_tile, in_registers
 from .pack import address_of, pack_panel, panel_size
 from .split import panel_blocks, split_panel
 from .target import AMX, FLOAT_LANES, ROWS, VECTORS
-from .tile import tile
+from .tile import ADD, FROM_BIAS, tile
 
 KC = 384
 LINES = 2048  # rows, and columns, packed at a time
@@ -94,7 +94,7 @@ def _on_tiles(part, packed, c, ldc, place, products, start, last, epilogue):
     room = panel_blocks(row_end - row_0) * across if steps > 1 else 0
     space = scratch(2, (1 + room) * SUMS, c)
     c_base, corner = address_of(c), address_of(space)
-    bias = epilogue.bias if start == 0 else epilogue.bias[:0]
+    bias = epilogue.bias if start & FROM_BIAS else epilogue.bias[:0]
     plain = bias.size == 0 and (not last or (in_registers(epilogue) and not epilogue.relu))
     for done in range(0, panel_blocks(depth), blocks):
         first, final = done == 0, done + blocks >= panel_blocks(depth)
@@ -121,11 +121,11 @@ def _on_tiles(part, packed, c, ldc, place, products, start, last, epilogue):
                 if not final:
                     add_blocks(corner, 0, sums, EDGE * 4, True)
                 elif whole:
-                    add_blocks(corner, 0 if first else sums, c_at, ldc * 4, start == 1)
+                    add_blocks(corner, 0 if first else sums, c_at, ldc * 4, start & ADD != 0)
                 else:
                     if not first:
                         add_blocks(sums, 0, corner, EDGE * 4, True)
-                    finish_tile(space, EDGE, c, at, ldc, high, wide, start == 1, bias, left + j, last, epilogue)
+                    finish_tile(space, EDGE, c, at, ldc, high, wide, start & ADD != 0, bias, left + j, last, epilogue)
 
 
 @compiled
@@ -138,16 +138,16 @@ def _on_vectors(part, a, b, c, ldc, place, start, last, epilogue):
     space = scratch(2, ROWS * width + a_size + b_size, c)
     a_panel, b_panel = space[ROWS * width :], space[ROWS * width + a_size :]
     a_at, b_at, corner = address_of(a_panel), address_of(b_panel), address_of(space)
-    bias = epilogue.bias if start == 0 else epilogue.bias[:0]
+    bias = epilogue.bias if start & FROM_BIAS else epilogue.bias[:0]
     for j in range(column_0, column_end, width):
         wide = min(width, column_end - j)
         pack_panel(b_panel, 0, width, b, left + j, step, depth)
         for i in range(row_0, row_end, ROWS):
             high = min(ROWS, row_end - i)
             pack_panel(a_panel, 0, ROWS, a, top + i, step, depth)
-            tile(c, high, wide, depth, a_at, 1, ROWS, b_at, width, corner, width, 0, corner, False)
+            tile(c.dtype.type(0), high, wide, depth, a_at, 1, ROWS, b_at, width, corner, width, 0, corner, False)
             at = (top + i) * ldc + left + j
-            finish_tile(space, width, c, at, ldc, high, wide, start == 1, bias, left + j, last, epilogue)
+            finish_tile(space, width, c, at, ldc, high, wide, start & ADD != 0, bias, left + j, last, epilogue)
 
 
 @compiled
@@ -216,7 +216,8 @@ def amx_gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
                 grain = count if small else max(1, PACK_WORK // (EDGE * depth))
                 parallel_for(_split, count, grain, (packed, flags, fresh, a, b, m, n, place, parts, c))
                 rows, columns, grid_across, chunks = _grid(down, across, depth)
-                grid, start, last = (rows, columns, grid_across), 1 if accumulate or step > 0 else 0, step + depth == k
+                grid, last = (rows, columns, grid_across), step + depth == k
+                start = beginning(accumulate, step, epilogue)
                 arguments = (grid, packed, flags, a, b, c, ldc, place, products, start, last, epilogue)
                 parallel_for(_chunks, chunks, chunks if small else 1, arguments)
 

@@ -8,9 +8,8 @@ dw in their order. Making pairs is D * E multiplications a sample, the products 
 """
 
 from ..jit import compiled, kernel, parallel_for, scratch
-from .epilogue import Plain, no_epilogue
-from .gemm import gemm
-from .pack import Matrix
+from .pack import matrix
+from .product import activated_product, product
 
 # pairs of a block, in elements: 1 MB of float32; at least some rows, to be worth packing the weight for
 BLOCK = 262_144
@@ -78,8 +77,9 @@ def bilinear_forward(y, x1, x2, w, b):
         for first in range(0, n, rows):
             block = min(rows, n - first)
             parallel_for(_outer_rows, block, max(1, 65536 // max(1, pairs)), (outer, x1, x2, first))
-            by_row, weight = Matrix(outer, pairs, block, True), Matrix(flat_w, pairs, h, True)
-            gemm(block, h, pairs, by_row, weight, flat_y[first * h :], h, False, Plain(b, False))
+            by_row, weight = matrix(outer, pairs, block, True), matrix(flat_w, pairs, h, True)
+            out = flat_y[first * h :]
+            activated_product(block, h, pairs, by_row, weight, out, h, False, b, out[:0], 0)
 
 
 @kernel
@@ -94,8 +94,8 @@ def bilinear_backward(dx1, dx2, dw, db, dy, x1, x2, w, accumulate):
     if dx1.size or dx2.size:
         for first in range(0, n, rows):
             block = min(rows, n - first)
-            by_row, weight = Matrix(flat_dy[first * h :], h, block, True), Matrix(flat_w, pairs, pairs, False)
-            gemm(block, pairs, h, by_row, weight, block_pairs, pairs, False, no_epilogue(block_pairs))
+            by_row, weight = matrix(flat_dy[first * h :], h, block, True), matrix(flat_w, pairs, pairs, False)
+            product(block, pairs, h, by_row, weight, block_pairs, pairs, False)
             parallel_for(_contract_rows, block, grain, (dx1, dx2, block_pairs, x1, x2, first))
     if dw.size:
         flat_dw = dw.reshape(-1)
@@ -104,7 +104,7 @@ def bilinear_backward(dx1, dx2, dw, db, dy, x1, x2, w, accumulate):
         for first in range(0, n, rows):
             block = min(rows, n - first)
             parallel_for(_outer_rows, block, grain, (block_pairs, x1, x2, first))
-            turned, by_step = Matrix(flat_dy[first * h :], h, h, False), Matrix(block_pairs, pairs, pairs, False)
-            gemm(h, pairs, block, turned, by_step, flat_dw, pairs, accumulate or first > 0, no_epilogue(flat_dw))
+            turned, by_step = matrix(flat_dy[first * h :], h, h, False), matrix(block_pairs, pairs, pairs, False)
+            product(h, pairs, block, turned, by_step, flat_dw, pairs, accumulate or first > 0)
     if db.size:
         _add_rows(db, dy, accumulate)

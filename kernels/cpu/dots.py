@@ -8,15 +8,17 @@ are added up across their lanes at the end, all of them at once.
     m == 1       1 x 8                         B is read once: bound by the memory it comes from
 """
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..jit import compiled, parallel_for
-from .epilogue import finish_rows, in_registers
+from .. import shared
+from ..jit import compiled, parallel_for, standalone
+from .epilogue import beginning, finish_rows, in_registers
 from .pack import address_of
-from .target import MASKED, VECTOR_BYTES
-from .tile import Emitter
+from .target import DOUBLE_LANES, FLOAT_LANES, MASKED, VECTOR_BYTES
+from .tile import ADD, FROM_BIAS, Emitter, has
 
 _i32, _i64 = ir.IntType(32), ir.IntType(64)
 
@@ -61,7 +63,7 @@ def _across_lanes(e, vectors):
 
 
 def _emit(e, block, depth, columns, c, ldc, rows, start, bias, relu):
-    """Sums over the depth, then what becomes of them. start: 0 from zero, 1 add to C, 2 add the bias."""
+    """Sums over the depth, then what becomes of them."""
     builder, zero = e.builder, ir.Constant(_i64, 0)
     whole = builder.and_(depth, ir.Constant(_i64, -e.lanes))
     loop, after = builder.append_basic_block("step"), builder.append_basic_block("rest")
@@ -97,44 +99,39 @@ def _hand_out(e, result, block, columns, c, ldc, rows, start, bias, relu):
     mask = row.lanes_below(columns)
     places = [row.at(e.line(c, ldc, i, rows)) for i in range(block.height)]
     values = [e.shuffle(result, result, list(range(i * wide, (i + 1) * wide))) for i in range(block.height)]
-    add, add_bias, store = map(builder.append_basic_block, ("add", "bias", "store"))
-    origin = builder.block
-    choose = builder.switch(start, store)
-    choose.add_case(ir.Constant(_i64, 1), add)
-    choose.add_case(ir.Constant(_i64, 2), add_bias)
-    builder.position_at_end(add)
-    added = [builder.fadd(row.load(place, mask), value) for place, value in zip(places, values, strict=True)]
-    builder.branch(store)
-    builder.position_at_end(add_bias)
-    biases = row.load(row.at(bias), mask)
-    biased = [builder.fadd(biases, value) for value in values]
-    builder.branch(store)
-    builder.position_at_end(store)
-    results = [builder.phi(row.vector) for _ in values]
-    for phi, *ways in zip(results, values, added, biased, strict=True):
-        for value, way in zip(ways, (origin, add, add_bias), strict=True):
-            phi.add_incoming(value, way)
+    for flag, place_of in ((FROM_BIAS, lambda i: row.at(bias)), (ADD, lambda i: places[i])):
+        before, more, on = builder.block, builder.append_basic_block("more"), builder.append_basic_block("on")
+        builder.cbranch(has(builder, start, flag), more, on)
+        builder.position_at_end(more)
+        sums = [builder.fadd(row.load(place_of(i), mask), value) for i, value in enumerate(values)]
+        builder.branch(on)
+        builder.position_at_end(on)
+        results = [builder.phi(row.vector) for _ in values]
+        for phi, value, total in zip(results, values, sums, strict=True):
+            phi.add_incoming(value, before)
+            phi.add_incoming(total, more)
+        values = results
     clip = row.splat(relu, row.mask)
-    for place, value in zip(places, results, strict=True):
+    for place, value in zip(places, values, strict=True):
         clipped = builder.and_(builder.fcmp_ordered("<=", value, row.zero), clip)
         row.store(builder.select(clipped, row.zero, value), place, mask)
 
 
 @intrinsic
 def _dots(typingctx, like, single, rows, columns, depth, a, a_line, b, b_line, c, ldc, start, bias, relu):
-    """C[i, j] (+)= sum over p of A[i, p] * B[j, p] for one block of the dtype of `like`; depth >= 1.
+    """C[i, j] (+)= sum over p of A[i, p] * B[j, p] for one block of the type of `like`, a number; depth >= 1.
 
     single          which block: the one of a single row
     rows, columns   the part of it that exists
     a, a_line       address of A's corner; elements from row to row. b, b_line: likewise, of B's columns
     c, ldc          address of C's corner; elements between its rows
-    start           0: overwrite C; 1: add to C; 2: add the row of elements at `bias`
+    start           as for tile
     relu            store max(C, 0)
     """
 
     def codegen(context, builder, signature, args):
         _, single, rows, columns, depth, a, a_line, b, b_line, c, ldc, start, bias, relu = args
-        e = Emitter(builder, signature.args[0].dtype)
+        e = Emitter(builder, signature.args[0])
         single, relu = (builder.icmp_unsigned("!=", flag, ir.Constant(flag.type, 0)) for flag in (single, relu))
         one, several = _blocks(e.lanes)
         with builder.if_else(single) as (if_single, if_several):
@@ -148,18 +145,33 @@ def _dots(typingctx, like, single, rows, columns, depth, a, a_line, b, b_line, c
 
 
 @compiled
-def _columns(begin, end, size, step, m, n, k, a, b, c, ldc, start, epilogue):
-    """Chunks of `size` columns, for all rows."""
-    item = c.itemsize
-    c_base, bias = address_of(c), address_of(epilogue.bias)
-    first, last = begin * size, min(n, end * size)
-    relu = in_registers(epilogue) and epilogue.relu
+def _blocks_of(like, item, lanes, m, first, last, k, a, a_line, b, b_line, c, ldc, start, bias, relu):
+    step = lanes // 2 if m == 1 else lanes // ROWS
     for j in range(first, last, step):
-        wide, b_at = min(step, last - j), b.address + j * b.line * item
+        wide, b_at = min(step, last - j), b + j * b_line * item
         for i in range(0, m, ROWS):
-            a_at, at = a.address + i * a.line * item, c_base + (i * ldc + j) * item
-            high = min(ROWS, m - i)
-            _dots(c, m == 1, high, wide, k, a_at, a.line, b_at, b.line, at, ldc, start, bias + j * item, relu)
+            high, a_at, at = min(ROWS, m - i), a + i * a_line * item, c + (i * ldc + j) * item
+            _dots(like, m == 1, high, wide, k, a_at, a_line, b_at, b_line, at, ldc, start, bias + j * item, relu != 0)
+
+
+@standalone
+def dots_32(m, first, last, k, a, a_line, b, b_line, c, ldc, start, bias, relu):
+    _blocks_of(np.float32(0), 4, FLOAT_LANES, m, first, last, k, a, a_line, b, b_line, c, ldc, start, bias, relu)
+
+
+@standalone
+def dots_64(m, first, last, k, a, a_line, b, b_line, c, ldc, start, bias, relu):
+    _blocks_of(np.float64(0), 8, DOUBLE_LANES, m, first, last, k, a, a_line, b, b_line, c, ldc, start, bias, relu)
+
+
+@compiled
+def _columns(begin, end, size, m, n, k, a, b, c, ldc, start, epilogue):
+    """Chunks of `size` columns, for all rows."""
+    first, last = begin * size, min(n, end * size)
+    relu = np.intp(in_registers(epilogue) and epilogue.relu)
+    slot = shared.DOTS if c.itemsize == 4 else shared.DOTS + 1
+    operands = (a.address, a.line, b.address, b.line, address_of(c), ldc)
+    shared.call(slot, (m, first, last, k, *operands, start, address_of(epilogue.bias), relu))
     if not in_registers(epilogue):
         for i in range(m):
             at = i * ldc + first
@@ -182,5 +194,5 @@ def dot_products(m, n, k, a, b, c, ldc, accumulate, epilogue):
     column_work = max(m, ROWS) * k
     size = n if column_work * n < SMALL else int(CHUNK_WORK) // column_work // step * step
     size = max(size, step)
-    start = 1 if accumulate else 2 if epilogue.bias.size else 0
-    parallel_for(_columns, (n + size - 1) // size, 1, (size, step, m, n, k, a, b, c, ldc, start, epilogue))
+    start = beginning(accumulate, 0, epilogue)
+    parallel_for(_columns, (n + size - 1) // size, 1, (size, m, n, k, a, b, c, ldc, start, epilogue))

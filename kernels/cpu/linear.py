@@ -5,53 +5,16 @@ dw = dz' x, both of dz = dy * activation', which is made once and kept in this t
 dz is dy itself. All products read their operands where they lie: no transpose is ever written out but into panels.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
-from .. import fused, scalar
-from ..jit import compiled, kernel, overload, parallel_for, scratch
-from .activate import activate_grad_row, activate_row
-from .epilogue import finish_rows, in_registers, no_epilogue
-from .gemm import gemm
-from .pack import Matrix
+from .. import fused
+from ..jit import compiled, kernel, parallel_for, scratch
+from .activate import activate_grad_row
+from .pack import matrix
+from .product import activated_product, product
 
 SUM_ROWS = 128  # rows summed before they are added to the total: rounding grows with the blocks, not the rows
 SUM_COLUMNS = 256
 
 check_activation, check_kept = compiled(fused.check_activation), compiled(fused.check_kept)
-
-
-class Activated(NamedTuple):
-    """An epilogue: the bias, then an activation; z keeps what the activation was given."""
-
-    bias: np.ndarray  # (N,) or (0,)
-    relu: bool
-    z: np.ndarray  # flat, as C; or size 0
-    activation: int
-
-
-@overload(in_registers)
-def _in_registers(epilogue):
-    if epilogue.instance_class is not Activated:
-        return None
-    return lambda epilogue: epilogue.activation <= scalar.RELU and epilogue.z.size == 0
-
-
-@overload(finish_rows)
-def _finish_rows(epilogue, corner, line, at, columns):
-    if epilogue.instance_class is not Activated:
-        return None
-
-    def finish(epilogue, corner, line, at, columns):
-        row = corner[line : line + columns]
-        if epilogue.z.size:
-            kept = epilogue.z[at : at + columns]
-            for j in range(row.size):
-                kept[j] = row[j]
-        activate_row(epilogue.activation, row)
-
-    return finish
 
 
 @kernel
@@ -62,9 +25,8 @@ def linear_forward(y, z, x, w, b, activation):
     n, d, h = x.shape[0], x.shape[1], w.shape[0]
     if y.size:
         c = y.reshape(-1)
-        rows, columns = Matrix(x.reshape(-1), d, n, True), Matrix(w.reshape(-1), d, h, True)
-        epilogue = Activated(b, activation == scalar.RELU, z.reshape(-1), activation)
-        gemm(n, h, d, rows, columns, c, h, False, epilogue)
+        rows, columns = matrix(x.reshape(-1), d, n, True), matrix(w.reshape(-1), d, h, True)
+        activated_product(n, h, d, rows, columns, c, h, False, b, z.reshape(-1), activation)
 
 
 @compiled
@@ -102,12 +64,12 @@ def linear_backward(dx, dw, db, dy, x, w, y, z, activation, accumulate):
         dz = scratch(3, n * h, dy)
         parallel_for(_dz, n * h, 16384, (dz, dy.reshape(-1), result, z.reshape(-1), activation))
     if dx.size:
-        rows, columns = Matrix(dz, h, n, True), Matrix(w.reshape(-1), d, d, False)
+        rows, columns = matrix(dz, h, n, True), matrix(w.reshape(-1), d, d, False)
         c = dx.reshape(-1)
-        gemm(n, d, h, rows, columns, c, d, False, no_epilogue(c))
+        product(n, d, h, rows, columns, c, d, False)
     if dw.size:
-        rows, columns = Matrix(dz, h, h, False), Matrix(x.reshape(-1), d, d, False)
+        rows, columns = matrix(dz, h, h, False), matrix(x.reshape(-1), d, d, False)
         c = dw.reshape(-1)
-        gemm(h, d, n, rows, columns, c, d, accumulate, no_epilogue(c))
+        product(h, d, n, rows, columns, c, d, accumulate)
     if db.size:
         parallel_for(_column_sums, (h + SUM_COLUMNS - 1) // SUM_COLUMNS, 1, (db, dz, n, h, accumulate))

@@ -7,9 +7,8 @@ panels where they lie, so that nothing of B is copied, transposed or masked any 
 import numpy as np
 
 from ..jit import compiled, kernel, parallel_for
-from .epilogue import no_epilogue
-from .gemm import gemm
-from .pack import Matrix, Packed, pack_panel, panel_width
+from .pack import IN_PANELS, Matrix, matrix, pack_panel, panel_width
+from .product import product
 from .target import VECTOR_BYTES, VECTORS
 
 
@@ -45,17 +44,17 @@ def matmul_pack_forward(packed, b, transpose_b):
         raise ValueError("matmul_pack_forward: expected packed_size(K, N, dtype) elements")
     width = panel_width(packed)
     if packed.size:
-        operand = Matrix(b.reshape(-1), b.shape[1], n, transpose_b)
+        operand = matrix(b.reshape(-1), b.shape[1], n, transpose_b)
         parallel_for(_pack, (n + width - 1) // width, max(1, 16384 // (width * k)), (packed, operand, k))
 
 
 @kernel
 def matmul_packed_forward(y, a, packed, transpose_a, accumulate):
-    """Register tiles on B's panels: see kernels/cpu/gemm.py."""
+    """Register tiles on B's panels: see kernels/cpu/nest.py."""
     m, k = (a.shape[1], a.shape[0]) if transpose_a else (a.shape[0], a.shape[1])
     n = y.shape[1]
     if y.shape[0] != m or packed.size != _size(k, n, packed):
         raise ValueError("matmul_packed_forward: expected y (M, N), op(a) (M, K), packed_size(K, N, dtype) elements")
     c = y.reshape(-1)
-    lines = Matrix(a.reshape(-1), a.shape[1], m, not transpose_a)
-    gemm(m, n, k, lines, Packed(packed, k, n), c, n, accumulate, no_epilogue(c))
+    lines = matrix(a.reshape(-1), a.shape[1], m, not transpose_a)
+    product(m, n, k, lines, Matrix(packed, k, n, IN_PANELS), c, n, accumulate)

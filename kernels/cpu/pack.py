@@ -29,20 +29,21 @@ _i64, _i32 = ir.IntType(64), ir.IntType(32)
 
 
 class Matrix(NamedTuple):
-    """Element (line i, step p) at data[i * stride + p] if by_line, else at data[p * stride + i]."""
+    """Element (line i, step p) at data[i * stride + p] by line, at data[p * stride + i] by step; see `matrix`."""
 
     data: np.ndarray  # flat
     stride: int
     lines: int  # how many
-    by_line: bool
+    layout: int
 
 
-class Packed(NamedTuple):
-    """B in panels already, of all its steps and one vector tile's columns each, with no gaps: see matmul_packed.py."""
+BY_STEP, BY_LINE = 0, 1
+IN_PANELS = 2  # B in panels already, of `stride` steps and a tile's columns each, with no gaps: see matmul_packed.py
 
-    data: np.ndarray  # flat
-    depth: int
-    lines: int
+
+@compiled
+def matrix(data, stride, lines, by_line):
+    return Matrix(data, stride, lines, BY_LINE if by_line else BY_STEP)
 
 
 class Panels(NamedTuple):
@@ -68,17 +69,19 @@ def lies(operand):
 
 @overload(lies)
 def _lies(operand):
-    def matrix(operand):
-        line, step = (operand.stride, 1) if operand.by_line else (1, operand.stride)
-        return Panels(address_of(operand.data), 0, line, step)
+    if operand.instance_class is not Matrix:
+        return lambda operand: Panels(0, 0, 0, 0)
 
-    def packed(operand):
-        width = panel_width(operand.data)
-        return Panels(address_of(operand.data), width * operand.depth, 1, width)
+    def lie(operand):
+        data, stride, _, layout = operand
+        width = panel_width(data)
+        if layout == IN_PANELS:
+            return Panels(address_of(data), width * stride, 1, width)
+        if layout == BY_LINE:
+            return Panels(address_of(data), 0, stride, 1)
+        return Panels(address_of(data), 0, 1, stride)
 
-    if operand.instance_class is Matrix:
-        return matrix
-    return packed if operand.instance_class is Packed else lambda operand: Panels(0, 0, 0, 0)
+    return lie
 
 
 @intrinsic
@@ -182,30 +185,31 @@ def pack_panel(panel, at, width, operand, first, step, depth):
     raise NotImplementedError("pack_panel is for compiled code")
 
 
+@exact
+def _pack_panels(panel, at, width, data, steps, count, first, step, depth):
+    """In panels: copied, one element after the other; rare, tiles read such panels where they lie."""
+    here = panel_width(data)
+    for i in range(width):
+        line = min(first + i, count - 1)
+        start = line // here * here * steps + line % here
+        for p in range(depth):
+            panel[at + p * width + i] = data[start + (step + p) * here]
+
+
 @overload(pack_panel)
 def _pack_panel(panel, at, width, operand, first, step, depth):
     lanes = VECTOR_BYTES // (4 if panel.dtype == types.float32 else 8)
-
-    def copy(panel, at, width, operand, first, step, depth):
-        data, steps, count = operand
-        here = panel_width(data)
-        for i in range(width):
-            line = min(first + i, count - 1)
-            start = line // here * here * steps + line % here
-            for p in range(depth):
-                panel[at + p * width + i] = data[start + (step + p) * here]
-
-    if operand.instance_class is Packed:
-        return copy
     if operand.instance_class is not Matrix:
         return None
 
     def pack(panel, at, width, operand, first, step, depth):
-        data, stride, count, by_line = operand
-        if by_line:
+        data, stride, count, layout = operand
+        if layout == BY_LINE:
             _pack_lines(panel, at, width, lanes, data, stride, count, first, step, depth)
-        else:
+        elif layout == BY_STEP:
             _pack_steps(panel, at, width, lanes, data, stride, count, first, step, depth)
+        else:
+            _pack_panels(panel, at, width, data, stride, count, first, step, depth)
 
     return pack
 

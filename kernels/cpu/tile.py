@@ -23,6 +23,8 @@ from .target import MASKED, ROWS, VECTOR_BYTES, VECTORS
 
 _i1, _i32, _i64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
+ADD, FROM_BIAS = 1, 2
+
 # heights and widths of the general loop: a remainder runs on the smallest that covers it
 HEIGHTS = tuple(sorted({ROWS, max(1, ROWS * 4 // 7), max(1, ROWS * 2 // 7)}))
 WIDTHS = tuple(sorted({VECTORS, 1}))
@@ -146,8 +148,13 @@ class _General:
         return self.e.broadcast(builder.inttoptr(builder.add(self.a_rows[i], offset), self.e.scalar.as_pointer()))
 
 
+def has(builder, start, flag):
+    flag = ir.Constant(_i64, flag)
+    return builder.icmp_signed("==", builder.and_(start, flag), flag)
+
+
 def _emit(e, shape, depth, a_step, b, b_step, start, bias, relu):
-    """A tile of height x vectors; shape: its rows and masks. start: 0 from zero, 1 add to C, 2 from the bias.
+    """A tile of height x vectors; shape: its rows and masks.
 
     C is added to the sum, not the sum to C: rounding errors grow with the steps of a tile, not with the whole depth.
     """
@@ -159,7 +166,7 @@ def _emit(e, shape, depth, a_step, b, b_step, start, bias, relu):
 
     # where the accumulators start
     origin = builder.block
-    builder.cbranch(builder.icmp_signed("==", start, ir.Constant(_i64, 2)), from_bias, loop)
+    builder.cbranch(has(builder, start, FROM_BIAS), from_bias, loop)
     builder.position_at_end(from_bias)
     bias_row = [e.load(e.at(bias, v * e.lanes), masks[v]) for v in range(vectors)]
     builder.branch(loop)
@@ -193,7 +200,7 @@ def _emit(e, shape, depth, a_step, b, b_step, start, bias, relu):
 
     # out of the registers; all of C is read before any of it is written: rows beyond the edge are a row again
     builder.position_at_end(finish)
-    builder.cbranch(builder.icmp_signed("==", start, ir.Constant(_i64, 1)), add, store)
+    builder.cbranch(has(builder, start, ADD), add, store)
     builder.position_at_end(add)
     added = {(i, v): builder.fadd(e.load(places[i, v], masks[v]), sums[i, v]) for i, v in cells}
     builder.branch(store)
@@ -210,20 +217,20 @@ def _emit(e, shape, depth, a_step, b, b_step, start, bias, relu):
 
 @intrinsic
 def tile(typingctx, like, rows, width, depth, a, a_line, a_step, b, b_step, c, ldc, start, bias, relu):
-    """C (+)= A B for one tile of the dtype of `like`; depth >= 1.
+    """C (+)= A B for one tile of the type of `like`, a number; depth >= 1.
 
     rows, width         the part of the tile that exists: 1 .. ROWS, 1 .. VECTORS * lanes
     a, a_line, a_step   address of A's corner; elements from row to row and from step to step
     b, b_step           address of B's corner; elements from step to step. Where vectors cannot be masked
                         (target.MASKED), VECTORS * lanes elements of each step are readable
     c, ldc              address of C's corner; elements between its rows
-    start               0: overwrite C; 1: add to C; 2: start from the row of elements at `bias`
+    start               a sum of ADD: add to C instead of overwriting it, and FROM_BIAS: start from the row at `bias`
     relu                store max(C, 0)
     """
 
     def codegen(context, builder, signature, args):
         _, rows, width, depth, a, a_line, a_step, b, b_step, c, ldc, start, bias, relu = args
-        e = Emitter(builder, signature.args[0].dtype)
+        e = Emitter(builder, signature.args[0])
         flag = e.splat(builder.icmp_unsigned("!=", relu, ir.Constant(relu.type, 0)), e.mask)
         end = builder.append_basic_block("tile_end")
 
