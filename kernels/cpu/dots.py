@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from .. import shared
 from ..jit import compiled, parallel_for, standalone
-from .epilogue import beginning, finish_rows, in_registers
+from .epilogue import beginning, finish_rows, in_registers, with_activation
 from .pack import address_of
 from .target import DOUBLE_LANES, FLOAT_LANES, MASKED, VECTOR_BYTES
 from .tile import ADD, FROM_BIAS, Emitter, has
@@ -179,15 +179,20 @@ def _columns(begin, end, size, m, n, k, a, b, c, ldc, start, epilogue):
 
 
 @compiled
+def along_depth(a, b):
+    """Whether both operands are contiguous along the depth. a, b: pack.Panels of the operands as they lie."""
+    return a.address != 0 and b.address != 0 and a.step == 1 and b.step == 1 and b.panel == 0
+
+
+@compiled
 def suits(m, k, a, b):
-    """Whether both operands lie along the depth, and rows are too few to turn B for."""
-    along = a.address != 0 and b.address != 0 and a.step == 1 and b.step == 1 and b.panel == 0
-    return along and m <= (max(ROWS, k // 4) if MASKED else ROWS)
+    """Whether rows are too few to turn B for."""
+    return along_depth(a, b) and m <= (max(ROWS, k // 4) if MASKED else ROWS)
 
 
 @compiled
 def dot_products(m, n, k, a, b, c, ldc, accumulate, epilogue):
-    """c (+)= a @ b, then the epilogue, where `suits` holds. a, b: pack.Panels of the operands as they lie."""
+    """c (+)= a @ b, then the epilogue, of operands along the depth."""
     lanes = VECTOR_BYTES // c.itemsize
     step = lanes // 2 if m == 1 else lanes // ROWS
     # a few rows cost what reading B costs
@@ -196,3 +201,13 @@ def dot_products(m, n, k, a, b, c, ldc, accumulate, epilogue):
     size = max(size, step)
     start = beginning(accumulate, 0, epilogue)
     parallel_for(_columns, (n + size - 1) // size, 1, (size, m, n, k, a, b, c, ldc, start, epilogue))
+
+
+@compiled
+def times_vector(m, k, a, b, c, accumulate, epilogue):
+    """c (+)= a @ b of one column, then the epilogue: the rows of A are the columns of its transpose, and b its row."""
+    dot_products(1, m, k, b, a, c, m, accumulate, with_activation(c[:0], c[:0], 0))
+    if epilogue.bias.size:
+        for i in range(m):
+            c[i] += epilogue.bias[0]
+    finish_rows(epilogue, c, 0, 0, m)

@@ -20,7 +20,7 @@ from .. import shared
 from ..jit import compiled, parallel_for, scratch
 from ..shared import prepare
 from .amx_gemm import by_amx
-from .dots import dot_products, suits
+from .dots import along_depth, dot_products, suits, times_vector
 from .epilogue import beginning, finish_rows, in_registers
 from .pack import Panels, address_of, lies, pack_panel, panel_size, panel_width
 from .target import MASKED, ROWS
@@ -136,6 +136,9 @@ def gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
         return
     prepare_gemm(c)
     a_lies, b_lies = lies(a), lies(b)
+    if n == 1 and ldc == 1 and along_depth(a_lies, b_lies):
+        times_vector(m, k, a_lies, b_lies, c, accumulate, epilogue)
+        return
     if suits(m, k, a_lies, b_lies):
         dot_products(m, n, k, a_lies, b_lies, c, ldc, accumulate, epilogue)
         return
