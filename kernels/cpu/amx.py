@@ -78,9 +78,9 @@ def release(typingctx):
     return types.void(), codegen
 
 
-def _loop(builder, products, blocks, a, b):
+def _loop(builder, products, blocks, a, b, b_size):
     """All steps of depth of a block: sums in tiles 0 .. 3, A in 4 and 5, B in 6 and 7."""
-    size = ir.Constant(_i64, PARTS[products] * 2 * TILE)
+    a_size = ir.Constant(_i64, PARTS[products] * 2 * TILE)
     row = ir.Constant(_i64, 64)
     entry, loop, end = builder.block, builder.append_basic_block("depth"), builder.append_basic_block("depth_end")
     builder.branch(loop)
@@ -106,24 +106,25 @@ def _loop(builder, products, blocks, a, b):
             _call(builder, "tdpbf16ps", _tile(tile), _tile(4 + tile // 2), _tile(6 + tile % 2))
     left = builder.sub(block, ir.Constant(_i64, 1))
     block.add_incoming(left, loop)
-    a_at.add_incoming(builder.add(a_at, size), loop)
-    b_at.add_incoming(builder.add(b_at, size), loop)
+    a_at.add_incoming(builder.add(a_at, a_size), loop)
+    b_at.add_incoming(builder.add(b_at, b_size), loop)
     builder.cbranch(builder.icmp_signed(">", left, ir.Constant(_i64, 0)), loop, end)
     builder.position_at_end(end)
 
 
 @intrinsic
-def amx_tile(typingctx, products, blocks, a, b, c, ldc):
+def amx_tile(typingctx, products, blocks, a, b, b_block, c, ldc):
     """C = the products of two panels, for a block of 32 x 32 float32. The thread must be configured.
 
     products   6, 3 or 1
     blocks     of 32 steps of depth; at least one
-    a, b       addresses of panels as split.py writes them, with as many parts as the products need
+    a, b       addresses of panels as split.py writes them: A's with as many parts as the products need
+    b_block    bytes from one block of B's panel to the next: there may be more parts
     c, ldc     address of C's corner; bytes between its rows
     """
 
     def codegen(context, builder, signature, args):
-        products, blocks, a, b, c, ldc = args
+        products, blocks, a, b, b_block, c, ldc = args
         below = builder.add(c, builder.mul(ldc, ir.Constant(_i64, 16)))
         corners = [builder.add(row, ir.Constant(_i64, right)) for row in (c, below) for right in (0, 64)]
         for tile in range(4):
@@ -134,14 +135,14 @@ def amx_tile(typingctx, products, blocks, a, b, c, ldc):
         choice.add_case(ir.Constant(_i64, 3), three)
         for start, count in ((six, 6), (three, 3), (one, 1)):
             builder.position_at_end(start)
-            _loop(builder, count, blocks, a, b)
+            _loop(builder, count, blocks, a, b, b_block)
             builder.branch(end)
         builder.position_at_end(end)
         for tile, corner in enumerate(corners):
             _call(builder, "tilestored64", _tile(tile), builder.inttoptr(corner, _i8p), ldc)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 6), codegen
+    return types.void(*[types.intp] * 7), codegen
 
 
 @intrinsic

@@ -17,11 +17,15 @@ KC decides on rounding, too: a tile starts from zero at each KC, so that no sum 
 products, whatever K is. At 512 the largest componentwise error of positive operands was MKL's, or a little more; at 384
 it is four fifths of it. Adding a tile to its sums costs some 150 cycles of 4608.
 
+B that was packed beforehand was split then (parts.py), and its panels are read where they lie.
+
 A chunk whose operands hold an Inf, a NaN or what is too large to round to bf16 is done on the FMA tile: Inf times the
 zero low part of a 1 would be NaN. Products and sums below 2^-126 are flushed to zero by the instruction.
 
 Every element of C is summed in the same order whatever chunk it falls in, so results do not depend on threads.
 """
+
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -32,6 +36,7 @@ from ..state import PRODUCTS, load
 from .amx import EDGE, TILE, add_blocks, amx_tile, configure, release
 from .epilogue import beginning, finish_tile, in_registers
 from .pack import address_of, pack_panel, panel_size
+from .parts import BLOCK, kept_parts
 from .split import panel_blocks, split_panel
 from .target import AMX, FLOAT_LANES, ROWS, VECTORS
 from .tile import ADD, FROM_BIAS, tile
@@ -42,8 +47,17 @@ WORKSPACE = 2**22  # elements packed at a time: 24 MB
 CHUNK_ROWS, CHUNK_AREA = 256, 2**16
 FEW_WORK = 2e6  # multiply-adds that are worth handing to another thread: some 8 us
 PACK_WORK = 16384  # elements that are
-WORTH, FEWEST = 2e6, 16  # multiply-adds, rows and columns from which this is faster than the FMA tile (the prototype)
+# multiply-adds, and rows and columns, from which this is faster than the FMA tile: guesses from a prototype's speed
+WORTH, FEWEST = 2e6, 16
 SUMS = EDGE * EDGE
+
+
+class Split(NamedTuple):
+    """Where panels of bf16 parts lie: bytes from panel to panel, and from block to block of 32 steps."""
+
+    address: int
+    panel: int
+    block: int
 
 
 @intrinsic
@@ -66,27 +80,26 @@ def parts_of(products):
 
 
 @compiled
-def _split(begin, end, packed, flags, fresh, a, b, m, n, place, parts, like):
+def _split(begin, end, split_a, split_b, flags, fresh, a, b, m, n, place, parts, like):
     """Panels begin .. end: first `fresh` panels of B, then those of A. flags: 1 where one cannot be multiplied."""
     top, _, left, across, step, depth = place
-    size = panel_blocks(depth) * parts * 2 * TILE
     for number in range(begin, end):
         if number < fresh:
-            good = split_panel(packed[1] + number * size, False, b, left + number * EDGE, n, step, depth, parts, like)
+            to = split_b.address + number * split_b.panel
+            good = split_panel(to, False, b, left + number * EDGE, n, step, depth, parts, like)
             flags[number] = 0 if good else 1
         else:
             panel = number - fresh
-            good = split_panel(packed[0] + panel * size, True, a, top + panel * EDGE, m, step, depth, parts, like)
+            to = split_a.address + panel * split_a.panel
+            good = split_panel(to, True, a, top + panel * EDGE, m, step, depth, parts, like)
             flags[panel_blocks(across) + panel] = 0 if good else 1
 
 
 @compiled
-def _on_tiles(part, packed, c, ldc, place, products, start, last, epilogue):
+def _on_tiles(part, split_a, split_b, c, ldc, place, products, start, last, epilogue):
     """A chunk of C: part is (row, row_end, column, column_end), multiples of 32 or the block's end."""
     row_0, row_end, column_0, column_end = part
     top, _, left, _, _, depth = place
-    block = parts_of(products) * 2 * TILE
-    size = panel_blocks(depth) * block
     steps = (depth + KC - 1) // KC
     blocks = (panel_blocks(depth) + steps - 1) // steps
     # a tile's way to C, then the sums of all tiles: each in 4 KB of its own
@@ -101,10 +114,10 @@ def _on_tiles(part, packed, c, ldc, place, products, start, last, epilogue):
         count = min(blocks, panel_blocks(depth) - done)
         for j in range(column_0, column_end, EDGE):
             wide = min(EDGE, column_end - j)
-            b_at = packed[1] + j // EDGE * size + done * block
+            b_at = split_b.address + j // EDGE * split_b.panel + done * split_b.block
             for i in range(row_0, row_end, EDGE):
                 high = min(EDGE, row_end - i)
-                a_at = packed[0] + i // EDGE * size + done * block
+                a_at = split_a.address + i // EDGE * split_a.panel + done * split_a.block
                 at = (top + i) * ldc + left + j
                 sums = corner + (1 + (i - row_0) // EDGE * across + (j - column_0) // EDGE) * SUMS * 4
                 c_at = c_base + at * 4
@@ -115,7 +128,7 @@ def _on_tiles(part, packed, c, ldc, place, products, start, last, epilogue):
                 whole = plain and high == EDGE and wide == EDGE
                 straight, kept = whole and first and final and start == 0, first and not final
                 to, to_row = (c_at, ldc * 4) if straight else (sums if kept else corner, EDGE * 4)
-                amx_tile(products, count, a_at, b_at, to, to_row)
+                amx_tile(products, count, a_at, b_at, split_b.block, to, to_row)
                 if straight or kept:
                     continue
                 if not final:
@@ -162,7 +175,7 @@ def _can_be_multiplied(flags, part, across):
 
 
 @compiled
-def _chunks(begin, end, grid, packed, flags, a, b, c, ldc, place, products, start, last, epilogue):
+def _chunks(begin, end, grid, split_a, split_b, flags, a, b, c, ldc, place, products, start, last, epilogue):
     """Chunks begin .. end of a block; grid: rows and columns of a chunk, chunks side by side."""
     rows, columns, grid_across = grid
     _, down, _, across, _, _ = place
@@ -171,7 +184,7 @@ def _chunks(begin, end, grid, packed, flags, a, b, c, ldc, place, products, star
         row, column = chunk // grid_across * rows, chunk % grid_across * columns
         part = (row, min(down, row + rows), column, min(across, column + columns))
         if _can_be_multiplied(flags, part, across):
-            _on_tiles(part, packed, c, ldc, place, products, start, last, epilogue)
+            _on_tiles(part, split_a, split_b, c, ldc, place, products, start, last, epilogue)
         else:
             _on_vectors(part, a, b, c, ldc, place, start, last, epilogue)
     release()
@@ -193,32 +206,42 @@ def _grid(down, across, depth):
 def amx_gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
     """c (+)= a @ b, then the epilogue: gemm.gemm for float32 where state.PRODUCTS is not 0, with k >= 1."""
     products = load(PRODUCTS)
-    parts = parts_of(products)
+    block = parts_of(products) * 2 * TILE
     a_panels, b_panels = panel_blocks(min(m, LINES)), panel_blocks(min(n, LINES))
     # equal parts rather than a thin last one
     deepest = max(KC, WORKSPACE // ((a_panels + b_panels) * EDGE))
     depth_parts = (k + deepest - 1) // deepest
     kd = panel_blocks((k + depth_parts - 1) // depth_parts) * EDGE
-    size = kd // EDGE * parts * 2 * TILE // 4
-    packed_a, packed_b = scratch(0, a_panels * size + a_panels + b_panels, c), scratch(1, b_panels * size, c)
-    flags, packed = packed_a[a_panels * size :], (address_of(packed_a), address_of(packed_b))
+    size = kd // EDGE * block
+    kept, kept_panel, kept_flags = kept_parts(b, c)
+    packed_a = scratch(0, a_panels * (size // 4 + 1) + b_panels, c)
+    packed_b = c[:0] if kept else scratch(1, b_panels * size // 4, c)
+    flags, split_a = packed_a[a_panels * size // 4 :], Split(address_of(packed_a), size, block)
     for left in range(0, n, LINES):
         across = min(LINES, n - left)
+        if kept:
+            for panel in range(panel_blocks(across)):
+                flags[panel] = kept_flags[left // EDGE + panel]
         for step in range(0, k, kd):
             depth = min(kd, k - step)
+            if kept:
+                split_b = Split(kept + left // EDGE * kept_panel + step // EDGE * BLOCK, kept_panel, BLOCK)
+            else:
+                split_b = Split(address_of(packed_b), size, block)
             for top in range(0, m, LINES):
                 down = min(LINES, m - top)
                 place = (top, down, left, across, step, depth)
                 # B's panels are split with the first rows
-                fresh = panel_blocks(across) if top == 0 else 0
+                fresh = panel_blocks(across) if top == 0 and not kept else 0
                 count = fresh + panel_blocks(down)
                 small = float(down) * across * depth < FEW_WORK
                 grain = count if small else max(1, PACK_WORK // (EDGE * depth))
-                parallel_for(_split, count, grain, (packed, flags, fresh, a, b, m, n, place, parts, c))
+                split = (split_a, split_b, flags, fresh, a, b, m, n, place, parts_of(products), c)
+                parallel_for(_split, count, grain, split)
                 rows, columns, grid_across, chunks = _grid(down, across, depth)
                 grid, last = (rows, columns, grid_across), step + depth == k
                 start = beginning(accumulate, step, epilogue)
-                arguments = (grid, packed, flags, a, b, c, ldc, place, products, start, last, epilogue)
+                arguments = (grid, split_a, split_b, flags, a, b, c, ldc, place, products, start, last, epilogue)
                 parallel_for(_chunks, chunks, chunks if small else 1, arguments)
 
 

@@ -64,7 +64,8 @@ def split_vectors(typingctx, low, high, target, parts):
                     pair[i] = builder.fsub(x, builder.bitcast(halves[i], _floats))
             both = builder.or_(builder.lshr(halves[0], _each(16)), halves[1])
             place = builder.add(target, ir.Constant(_i64, part * 2 * TILE))
-            builder.store(both, builder.inttoptr(place, _words.as_pointer()), align=64)
+            # parts that are kept (parts.py) lie in an array of the caller's
+            builder.store(both, builder.inttoptr(place, _words.as_pointer()), align=4)
 
         put(0, last=False)
         with builder.if_then(builder.icmp_signed(">", parts, ir.Constant(_i64, 1))):
