@@ -31,6 +31,7 @@ LINES = 2**13  # rows, and columns, packed at a time
 ROWS_PER_CHUNK = 8  # panels; KC deep they fit a quarter of a small L2
 CHUNK_WORK = 4e5  # multiply-adds that are worth handing to another thread: some 5 us
 CHUNKS = 64  # a large product is cut into about as many: large chunks read A and B less often
+ROW_COLUMNS = 2048  # fewest columns of a chunk of a single row
 WAYS = 8  # lines of L1 that may have the same place
 REUSE = 256  # times an element is used from which packing it pays
 SMALL = 400_000  # multiply-adds below which a product stays on the calling thread
@@ -82,7 +83,8 @@ def _grid(down, across, depth, height, width):
     parts = (down + ROWS_PER_CHUNK * height - 1) // (ROWS_PER_CHUNK * height)
     rows = ((down + parts - 1) // parts + height - 1) // height * height
     columns = int(work / (min(rows, down) * depth)) // width * width
-    columns = min(max(columns, width), (across + width - 1) // width * width)
+    # a single row's chunk is long pieces of the rows of B
+    columns = min(max(columns, ROW_COLUMNS if down == 1 else width), (across + width - 1) // width * width)
     grid_across = (across + columns - 1) // columns
     return Grid(rows, columns, grid_across, (down + rows - 1) // rows * grid_across)
 

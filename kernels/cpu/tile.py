@@ -28,6 +28,7 @@ ADD, FROM_BIAS = 1, 2
 # heights and widths of the general loop: a remainder runs on the smallest that covers it
 HEIGHTS = tuple(sorted({ROWS, max(1, ROWS * 4 // 7), max(1, ROWS * 2 // 7)}))
 WIDTHS = tuple(sorted({VECTORS, 1}))
+ROW_VECTORS = 8  # width of a single row: B is read once, in long pieces, bound by the memory it comes from
 
 
 class Emitter:
@@ -219,7 +220,8 @@ def _emit(e, shape, depth, a_step, b, b_step, start, bias, relu):
 def tile(typingctx, like, rows, width, depth, a, a_line, a_step, b, b_step, c, ldc, start, bias, relu):
     """C (+)= A B for one tile of the type of `like`, a number; depth >= 1.
 
-    rows, width         the part of the tile that exists: 1 .. ROWS, 1 .. VECTORS * lanes
+    rows, width         the part of the tile that exists: 1 .. ROWS, 1 .. VECTORS * lanes; of a single row up to
+                        ROW_VECTORS * lanes
     a, a_line, a_step   address of A's corner; elements from row to row and from step to step
     b, b_step           address of B's corner; elements from step to step. Where vectors cannot be masked
                         (target.MASKED), VECTORS * lanes elements of each step are readable
@@ -249,6 +251,8 @@ def tile(typingctx, like, rows, width, depth, a, a_line, a_step, b, b_step, c, l
 
         whole = builder.and_(number("==", rows, ROWS), number("==", width, VECTORS * e.lanes))
         emit_if(builder.and_(whole, number("==", a_line, 1)), _Straight, ROWS, VECTORS)
+        one_row = builder.and_(number("==", rows, 1), number(">", width, VECTORS * e.lanes))
+        emit_if(one_row, _General, 1, ROW_VECTORS)
         # from the smallest tile to the largest: the first that covers the part that exists
         for height in HEIGHTS:
             for vectors in WIDTHS:

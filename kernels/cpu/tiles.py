@@ -5,8 +5,8 @@ import numpy as np
 from .. import shared
 from ..jit import compiled, standalone
 from .pack import Panels
-from .target import DOUBLE_LANES, FLOAT_LANES, VECTORS
-from .tile import ADD, tile
+from .target import DOUBLE_LANES, FLOAT_LANES, MASKED, VECTORS
+from .tile import ADD, ROW_VECTORS, tile
 
 KC = 256  # steps of a tile: B's panel (KC x 32 floats) stays in L1, a chunk's part of A in L2
 
@@ -14,16 +14,18 @@ KC = 256  # steps of a tile: B's panel (KC x 32 floats) stays in L1, a chunk's p
 @compiled
 def _tiles(like, item, width, area, depth, height, a, b, corner, ldc, start, bias, relu):
     top, bottom, left, right = area
+    # a single row of A, and B as it lies: longer pieces of B's rows
+    pace = width // VECTORS * ROW_VECTORS if MASKED and bottom - top == 1 and b.panel == width else width
     parts = (depth + KC - 1) // KC
     steps = (depth + parts - 1) // parts
     for step in range(0, depth, steps):
         count = min(steps, depth - step)
         begin_with = start if step == 0 else ADD
         clip = relu != 0 and step + count == depth
-        for j in range(left, right, width):
+        for j in range(left, right, pace):
             b_at = b.address + (j // width * b.panel + step * b.step) * item
             for i in range(top, bottom, height):
-                high, wide = min(height, bottom - i), min(width, right - j)
+                high, wide = min(height, bottom - i), min(pace, right - j)
                 a_at = a.address + (i // height * a.panel + step * a.step) * item
                 at, bias_at = corner + (i * ldc + j) * item, bias + j * item
                 tile(like, high, wide, count, a_at, a.line, a.step, b_at, b.step, at, ldc, begin_with, bias_at, clip)
