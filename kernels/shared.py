@@ -4,7 +4,8 @@ Numba copies what a function calls into it. The GEMM core in every kernel that m
 seconds to compile, and a user's own @njit function too; so it is compiled once a dtype, and its address kept in the
 process state. Compiled code that finds no address yet asks Python for it: the function is compiled, or loaded, then.
 
-Arguments are integers (numbers and addresses), nothing is returned and nothing raised.
+Arguments are integers (numbers and addresses), and nothing is returned. An error (there is one: a function further
+down could not be compiled) passes through to the caller.
 """
 
 import ctypes
@@ -34,7 +35,7 @@ _i64 = ir.IntType(64)
 def load(slot):
     """Compile a function, or load it from the cache folder, and leave its address in the state."""
     module, _, name = FUNCTIONS[slot].rpartition(".")
-    function = getattr(importlib.import_module(f"hotloop.kernels.cpu.{module}"), name)
+    function = getattr(importlib.import_module(f".cpu.{module}", __package__), name)
     began = time.perf_counter()
     signature = (types.int64,) * function.py_func.__code__.co_argcount
     jit.cached(function).compile(signature)
@@ -92,7 +93,8 @@ def call(typingctx, slot, arguments):
         )
         values = [builder.extract_value(args[1], i) for i in range(count)]
         status, _ = conv.call_function(builder, function, types.none, inputs, values)
-        state.note_fault(builder, status)
+        with builder.if_then(status.is_error, likely=False):
+            conv.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.UniTuple(types.int64, count)), codegen

@@ -17,6 +17,9 @@ if platform.machine().lower() in ("x86_64", "amd64") and llvm.get_host_cpu_featu
 CHOICE = ("-k", "cpu and float32 and not threads")
 
 
+DOUBLES = ("tests/test_gemm_sizes.py", "-k", "float64 and not threads")
+
+
 @pytest.mark.parametrize("path", TARGETS)
 def test_path(path):
     chosen = python("-c", "from hotloop.kernels.cpu import target; print(target.path())", env=TARGETS[path])
@@ -27,4 +30,9 @@ def test_path(path):
     "path", [pytest.param(p, marks=pytest.mark.process(*SUBSET, *CHOICE, env=env)) for p, env in TARGETS.items()]
 )
 def test_lesser_cpu(path, process):
+    process()
+
+
+@pytest.mark.process(*DOUBLES, env=TARGETS["128-bit"])
+def test_two_numbers_to_a_vector(process):
     process()

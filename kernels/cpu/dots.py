@@ -29,7 +29,7 @@ SMALL = 400_000  # multiply-adds below which a product stays on the calling thre
 
 def _blocks(lanes):
     """(rows, columns) of the blocks that exist: their dot products fill a vector, or half of one."""
-    return (1, lanes // 2), (ROWS, lanes // ROWS)
+    return (1, lanes // 2), (min(ROWS, lanes), max(1, lanes // ROWS))
 
 
 class _Block:
@@ -145,12 +145,18 @@ def _dots(typingctx, like, single, rows, columns, depth, a, a_line, b, b_line, c
 
 
 @compiled
+def _step(m, lanes):
+    """Columns of a block."""
+    return lanes // 2 if m == 1 else max(1, lanes // ROWS)
+
+
+@compiled
 def _blocks_of(like, item, lanes, m, first, last, k, a, a_line, b, b_line, c, ldc, start, bias, relu):
-    step = lanes // 2 if m == 1 else lanes // ROWS
+    step, height = _step(m, lanes), min(ROWS, lanes)
     for j in range(first, last, step):
         wide, b_at = min(step, last - j), b + j * b_line * item
-        for i in range(0, m, ROWS):
-            high, a_at, at = min(ROWS, m - i), a + i * a_line * item, c + (i * ldc + j) * item
+        for i in range(0, m, height):
+            high, a_at, at = min(height, m - i), a + i * a_line * item, c + (i * ldc + j) * item
             _dots(like, m == 1, high, wide, k, a_at, a_line, b_at, b_line, at, ldc, start, bias + j * item, relu != 0)
 
 
@@ -194,7 +200,7 @@ def suits(m, k, a, b):
 def dot_products(m, n, k, a, b, c, ldc, accumulate, epilogue):
     """c (+)= a @ b, then the epilogue, of operands along the depth."""
     lanes = VECTOR_BYTES // c.itemsize
-    step = lanes // 2 if m == 1 else lanes // ROWS
+    step = _step(m, lanes)
     # a few rows cost what reading B costs
     column_work = max(m, ROWS) * k
     size = n if column_work * n < SMALL else int(CHUNK_WORK) // column_work // step * step
