@@ -162,7 +162,11 @@ def start():
         if not work.signatures:
             cached(work).compile("void(int64)")
         for number in range(int(state.words[WORKERS]) + 1, int(state.words[THREADS])):
-            threading.Thread(target=work, args=(number,), name=f"hotloop-{number}", daemon=True).start()
+            try:
+                threading.Thread(target=work, args=(number,), name=f"hotloop-{number}", daemon=True).start()
+            except RuntimeError:
+                # the system gives no more threads, or Python is about to end: regions do with those that are there
+                return
             state.words[WORKERS] += 1
 
 
@@ -174,6 +178,6 @@ def _after_fork():
         state.words[word] = 0
 
 
-state.words[THREADS] = available()
+state.words[THREADS] = min(available(), MEMBERS)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
