@@ -9,37 +9,30 @@ import math
 import numpy as np
 import pytest
 from amx_products import (
+    LARGE,
     LEFT_OUT,
-    NONE,
     NORMWISE,
     PRECISIONS,
+    TRIPLES,
     Counted,
     at_precision,
     excess,
-    multiply,
-    multiply_activated,
     normal,
     product,
+    run,
 )
 from guard_pages import guarded
 from helpers import Backend, agree, poison, same
 from hotloop.kernels import state, threads
-from hotloop.kernels.cpu import matmul_packed, target
-from hotloop.kernels.scalar import GELU
-from products import DENSE, each_transpose, operands, turned
+from hotloop.kernels.cpu import target
+from hotloop.kernels.scalar import GELU, RELU
+from products import each_transpose, operands, turned
 
 
 def test_the_path_is_on():
     assert target.AMX
     assert "AMX" in target.path()
     assert state.words[state.PRODUCTS] == 6
-
-
-SIZES = [size for size in DENSE if size]
-# each size in each place, each pair of neighbours in the list together
-TRIPLES = [(m, SIZES[(i + 7) % len(SIZES)], SIZES[(5 * i + 3) % len(SIZES)]) for i, m in enumerate(SIZES)]
-# over one panel's depth, over the rows and columns packed at a time, over the rows of a chunk
-LARGE = [(40, 33, 385), (33, 40, 800), (2050, 5, 40), (5, 2070, 40), (290, 33, 20)]
 
 
 @each_transpose
@@ -54,20 +47,27 @@ def test_sizes(rng, m, n, k, transpose):
     assert excess(added, left, right, start) <= 1
 
 
-@pytest.mark.parametrize("m, n, k", [(33, 65, 40), (64, 64, 400)])
-def test_epilogues(rng, m, n, k):
+@pytest.mark.parametrize("accumulate", [False, True], ids=["overwrite", "accumulate"])
+@pytest.mark.parametrize("m, n, k, large", [(33, 65, 40, False), (64, 64, 400, False), (40, 70, 400, True)])
+def test_epilogues(rng, m, n, k, large, accumulate):
+    """One operand too large for bf16: the same on vectors."""
     a, b = operands(rng, m, n, k, (False, False), np.float32)
+    if large:
+        a[3, 5], b[5] = np.finfo(np.float32).max, 0
     bias = rng.standard_normal(n).astype(np.float32)
-    biased = product(a, b, bias=bias)
-    assert excess(biased, a, b, np.broadcast_to(bias, (m, n))) <= 1
-    assert same(product(a, b, bias=bias, relu=True), np.maximum(biased, 0))
-    assert same(product(a, b, relu=True), np.maximum(product(a, b), 0))
+    start = rng.standard_normal((m, n)).astype(np.float32) if accumulate else None
+    biased, added = product(a, b, start=start, bias=bias), () if start is None else (start,)
+    assert excess(biased, a, b, np.broadcast_to(bias, (m, n)), *added) <= 1
+    assert same(product(a, b, start=start, bias=bias, activation=RELU), np.maximum(biased, 0))
+    assert same(product(a, b, start=start, activation=RELU), np.maximum(product(a, b, start=start), 0))
 
-    y, z = poison((m, n), np.float32), poison((m, n), np.float32)
-    multiply_activated(y, z, a, b, bias, GELU)
-    assert same(z, biased)
-    erf = np.vectorize(math.erf)(z.astype("d") / math.sqrt(2))
-    assert np.abs(y - z * (1 + erf) / 2).max() < 1e-6
+    for activation in (RELU, GELU):
+        z = poison((m, n), np.float32)
+        y = product(a, b, start=start, bias=bias, activation=activation, z=z)
+        assert same(z, biased)
+        erf = np.vectorize(math.erf)(z.astype("d") / math.sqrt(2))
+        want = np.maximum(z, 0) if activation == RELU else z * (1 + erf) / 2
+        assert np.abs(y - want).max() < 1e-6
 
 
 def positive(rng, m, n, k):
@@ -148,18 +148,6 @@ def test_kernels_come_this_way(rng, transpose):
         agree(Backend("cpu"), "gemm.matmul_forward", poison((m, n), np.float32), a, b, *transpose, False, tol=2e-7)
 
 
-@pytest.mark.parametrize("transpose_b", [False, True], ids=["N", "T"])
-def test_weights_packed_once_come_this_way(rng, transpose_b):
-    m, n, k = 150, 130, 420
-    a, b = operands(rng, m, n, k, (False, transpose_b), np.float32)
-    packed = poison(matmul_packed.packed_size(k, n, np.float32), np.float32)
-    matmul_packed.matmul_pack_forward(packed, b, transpose_b)
-    y = poison((m, n), np.float32)
-    with Counted(m, n, k):
-        matmul_packed.matmul_packed_forward(y, a, packed, False, False)
-    assert same(y, product(a, b, (False, transpose_b)))
-
-
 def test_small_products_do_not(rng):
     for m, n, k in [(100, 100, 100), (8, 1000, 1000)]:
         a, b = operands(rng, m, n, k, (False, False), np.float32)
@@ -181,5 +169,5 @@ def test_a_layer_with_its_activation(rng):
 def test_nothing_outside_the_operands_is_touched(rng, m, n, k, transpose, end):
     a, b = (guarded(x, end) for x in operands(rng, m, n, k, transpose, np.float32))
     y = guarded(poison((m, n), np.float32), end)
-    multiply(y, a, b, *transpose, False, NONE, False)
+    run(y, a, b, transpose)
     assert excess(y, *turned(a, b, transpose)) <= 1

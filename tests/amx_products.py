@@ -2,17 +2,17 @@
 
 import contextlib
 import math
+from typing import NamedTuple
 
 import amx_emulator
 import hotloop
 import numpy as np
-from helpers import poison
-from hotloop.kernels import scalar
-from hotloop.kernels.cpu import amx_gemm
+from helpers import poison, same
+from hotloop.kernels.cpu import amx_gemm, matmul_packed
 from hotloop.kernels.cpu.epilogue import with_activation
-from hotloop.kernels.cpu.pack import matrix
+from hotloop.kernels.cpu.pack import BY_LINE, BY_STEP, IN_PANELS, Matrix
 from hotloop.kernels.jit import standalone
-from products import Amid, excess_over, turned
+from products import DENSE, Amid, excess_over
 
 EMULATED = amx_emulator.install()
 NONE = np.empty(0, np.float32)
@@ -23,32 +23,55 @@ LEFT_OUT = {"highest": 2.0**-24, "high": 2.0**-15, "medium": 2.0**-7 + 2.0**-16}
 # what comes of it on normal random operands: neither more, nor so little that it was not what was asked for
 NORMWISE = {"highest": (0, 3e-7), "high": (2e-6, 1e-5), "medium": (1e-3, 5e-3)}
 
+SIZES = [size for size in DENSE if size]
+# each size in each place, each pair of neighbours in the list together
+TRIPLES = [(m, SIZES[(i + 7) % len(SIZES)], SIZES[(5 * i + 3) % len(SIZES)]) for i, m in enumerate(SIZES)]
+# over one panel's depth, over the rows and columns packed at a time, over the rows of a chunk
+LARGE = [(40, 33, 385), (33, 40, 800), (2050, 5, 40), (5, 2070, 40), (290, 33, 20)]
+
+
+class Packed(NamedTuple):
+    """op(b), (K, N), packed once."""
+
+    array: np.ndarray
+    shape: tuple
+
+
+def pack(b, transpose_b=False, shift=0):
+    """Packed amid NaN, so many elements from where memory began."""
+    k, n = b.shape[::-1] if transpose_b else b.shape
+    field = Amid(poison(matmul_packed.packed_size(k, n, np.float32), np.float32), shift)
+    matmul_packed.matmul_pack_forward(field.array, b, transpose_b)
+    assert field.surroundings_untouched()
+    return Packed(field.array, (k, n))
+
 
 @standalone
-def multiply(y, a, b, transpose_a, transpose_b, accumulate, bias, relu):
-    m, k = (a.shape[1], a.shape[0]) if transpose_a else a.shape
-    n, c = y.shape[1], y.reshape(-1)
-    lines = matrix(a.reshape(-1), a.shape[1], m, not transpose_a)
-    columns = matrix(b.reshape(-1), b.shape[1], n, transpose_b)
-    amx_gemm.amx_gemm(
-        m, n, k, lines, columns, c, n, accumulate, with_activation(bias, c[:0], scalar.RELU if relu else 0)
-    )
+def multiply(y, z, a, stride_a, layout_a, b, stride_b, layout_b, depth, accumulate, bias, activation):
+    m, n, c = y.shape[0], y.shape[1], y.reshape(-1)
+    left, right = Matrix(a, stride_a, m, layout_a), Matrix(b, stride_b, n, layout_b)
+    amx_gemm.amx_gemm(m, n, depth, left, right, c, n, accumulate, with_activation(bias, z, activation))
 
 
-@standalone
-def multiply_activated(y, z, a, b, bias, activation):
-    m, n, k, c = a.shape[0], y.shape[1], a.shape[1], y.reshape(-1)
-    lines, columns = matrix(a.reshape(-1), k, m, True), matrix(b.reshape(-1), n, n, False)
-    amx_gemm.amx_gemm(m, n, k, lines, columns, c, n, False, with_activation(bias, z.reshape(-1), activation))
+def run(y, a, b, transpose, accumulate=False, bias=NONE, activation=0, z=NONE):
+    """y (+)= op(a) @ op(b), or op(a) @ what was packed, on AMX."""
+    depth = a.shape[0] if transpose[0] else a.shape[1]
+    left = a.reshape(-1), a.shape[1], BY_STEP if transpose[0] else BY_LINE
+    right = b.reshape(-1), b.shape[-1], BY_LINE if transpose[1] else BY_STEP
+    if b.ndim == 1:
+        right = b, depth, IN_PANELS
+    multiply(y, z.reshape(-1), *left, *right, depth, accumulate, bias, activation)
 
 
-def product(a, b, transpose=(False, False), start=None, bias=NONE, relu=False):
-    """op(a) @ op(b) amid NaN, into NaN or added to start."""
-    left, right = turned(a, b, transpose)
-    y = Amid(poison((left.shape[0], right.shape[1]), np.float32) if start is None else start, 3)
-    a, b = Amid(a, 5), Amid(b, 1)
-    multiply(y.array, a.array, b.array, *transpose, start is not None, bias, relu)
-    assert all(field.surroundings_untouched() for field in (y, a, b))
+def product(a, b, transpose=(False, False), start=None, bias=NONE, activation=0, z=NONE):
+    """op(a) @ op(b) amid NaN, into NaN or added to start; b: an array, or Packed and as it is."""
+    left = a.T if transpose[0] else a
+    n = b.shape[0] if transpose[1] and not isinstance(b, Packed) else b.shape[1]
+    y = Amid(poison((left.shape[0], n), np.float32) if start is None else start, 3)
+    a, b = Amid(a, 5), b.array if isinstance(b, Packed) else Amid(b, 1).array
+    before = b.copy()
+    run(y.array, a.array, b, transpose, start is not None, bias, activation, z)
+    assert y.surroundings_untouched() and a.surroundings_untouched() and same(b, before)
     return y.array
 
 

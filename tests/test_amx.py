@@ -24,9 +24,13 @@ WITHOUT = {
     "NUMBA_CPU_FEATURES": ",".join("-+"[present and name not in NAMES] + name for name, present in FEATURES.items())
 }
 
+CASES = [f"tests/amx_{idea}.py" for idea in ("cases", "special", "split", "packed")] + ["tests/test_gemm_epilogue.py"]
+# packed weights lie differently there
+CASES += [f"tests/test_packed.py::test_{name}" for name in ("small_sizes", "packing_depends_on_nothing_else")]
+
 
 @on_linux
-@pytest.mark.process("tests/amx_cases.py", "tests/amx_special.py", "tests/amx_split.py", env=WITH)
+@pytest.mark.process(*CASES, env=WITH)
 def test_the_path(process):
     process()
 
