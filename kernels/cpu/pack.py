@@ -85,7 +85,7 @@ def _lies(operand):
 
 
 @intrinsic
-def _copy_vector(typingctx, source, at, target, to):
+def copy_vector(typingctx, source, at, target, to):
     """target[to : to + lanes] = source[at : at + lanes]."""
 
     def codegen(context, builder, signature, args):
@@ -169,7 +169,7 @@ def _pack_steps(panel, at, width, lanes, data, stride, count, first, step, depth
     if first + vectors * lanes <= count:
         for p in range(depth):
             for v in range(vectors):
-                _copy_vector(data, (step + p) * stride + first + v * lanes, panel, at + p * width + v * lanes)
+                copy_vector(data, (step + p) * stride + first + v * lanes, panel, at + p * width + v * lanes)
         return
     lines = min(width, count - first)
     for p in range(depth):

@@ -1,0 +1,130 @@
+"""Convolution on the GEMM core's register tile, without a matrix of patches: see convolve.py and window.py.
+
+Forward, and the gradient of the input, are the nest of convolve.py; the gradient of the weight is conv_weight.py.
+"""
+
+from .. import conv_checks, fused
+from ..jit import compiled, kernel, parallel_for, scratch
+from .activate import activate_grad_row
+from .conv_weight import weight_gradient
+from .convolve import Filter, Result, convolve
+from .epilogue import finish_rows, with_activation
+from .window import Window
+
+check_activation, check_kept = compiled(fused.check_activation), compiled(fused.check_kept)
+check_geometry = compiled(conv_checks.check_geometry)
+
+
+@kernel
+def conv_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups):
+    """Blocks of places are columns of the tile, output channels its rows: see kernels/cpu/convolve.py."""
+    check_activation(activation)
+    n, c, in_d, in_h, in_w = x.shape
+    k, per_line, kd, kh, kw = w.shape
+    check_geometry(c, k, groups, (sd, sh, sw), (pd, ph, pw), (dd, dh, dw))
+    windows = (Window(in_d, sd, -pd, dd, kd), Window(in_h, sh, -ph, dh, kh), Window(in_w, sw, -pw, dw, kw))
+    taps = kd * kh * kw
+    filter_ = Filter(per_line * taps, taps, (0, 0, 0), (1, 1, 1), kh, kw)
+    size = (y.shape[2], y.shape[3], y.shape[4])
+    result = Result(size, (1, 1, 1), (0, 0, 0), size)
+    lines, flat = k // groups, y.reshape(-1)
+    epilogue = with_activation(b, z.reshape(-1), activation)
+    arguments = (n, groups, lines, c // groups, windows, filter_, lines * per_line * taps, result, epilogue)
+    convolve(flat, x.reshape(-1), w.reshape(-1), *arguments)
+    if w.size == 0 and b.size == 0:
+        # nothing was summed, and nothing finished
+        finish_rows(epilogue, flat, 0, 0, flat.size)
+
+
+@compiled
+def _dz(begin, end, dz, dy, y, z, activation):
+    activate_grad_row(activation, dz[begin:end], dy[begin:end], y[begin:end], z[begin:end])
+
+
+@compiled
+def _bias_sums(begin, end, db, dz, n, places, accumulate):
+    """Channels begin .. end: db (+)= the sums of images, one after the other."""
+    k = db.size
+    for channel in range(begin, end):
+        total = db.dtype.type(0)
+        for image in range(n):
+            row = dz[(image * k + channel) * places : (image * k + channel + 1) * places]
+            part = db.dtype.type(0)
+            for i in range(row.size):
+                part += row[i]
+            total += part
+        db[channel] = db[channel] + total if accumulate else total
+
+
+@compiled
+def _seen_from(place, size, stride, padding, dilation, taps):
+    """The taps through which places place + j * stride of the input are seen: (Window over dy, first tap, tap step)."""
+    a, common = stride, dilation
+    while a:
+        a, common = common % a, a
+    step = stride // common
+    for first in range(min(step, taps)):
+        if (place + padding - first * dilation) % stride == 0:
+            count = (taps - first + step - 1) // step
+            return (
+                Window(size, 1, (place + padding - first * dilation) // stride, -(dilation // common), count),
+                first,
+                step,
+            )
+    return Window(size, 1, 0, 1, 0), 0, 1
+
+
+@compiled
+def _input_gradient(dx, dz, w, shape, dy_size, kernel_size, lines, groups, strides, paddings, dilations):
+    """A convolution of dy for each remainder of the place modulo the stride."""
+    n, c, in_d, in_h, in_w = shape
+    kd, kh, kw = kernel_size
+    channels, taps = c // groups, kd * kh * kw
+    epilogue = with_activation(dx[:0], dx[:0], 0)
+    for rz in range(min(strides[0], in_d)):
+        z, first_z, step_z = _seen_from(rz, dy_size[0], strides[0], paddings[0], dilations[0], kd)
+        for ry in range(min(strides[1], in_h)):
+            y, first_y, step_y = _seen_from(ry, dy_size[1], strides[1], paddings[1], dilations[1], kh)
+            for rx in range(min(strides[2], in_w)):
+                x, first_x, step_x = _seen_from(rx, dy_size[2], strides[2], paddings[2], dilations[2], kw)
+                filter_ = Filter(taps, channels * taps, (first_z, first_y, first_x), (step_z, step_y, step_x), kh, kw)
+                size = (
+                    (in_d - rz + strides[0] - 1) // strides[0],
+                    (in_h - ry + strides[1] - 1) // strides[1],
+                    (in_w - rx + strides[2] - 1) // strides[2],
+                )
+                result = Result(size, strides, (rz, ry, rx), (in_d, in_h, in_w))
+                per_group = lines * channels * taps
+                convolve(dx, dz, w, n, groups, channels, lines, (z, y, x), filter_, per_group, result, epilogue)
+
+
+@kernel
+def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups, accumulate):
+    """The gradients that are not wanted are not computed: see kernels/cpu/convolve.py and conv_weight.py."""
+    check_activation(activation)
+    check_kept(activation, dy.size, y.size, z.size)
+    n, c = x.shape[0], x.shape[1]
+    k, kd, kh, kw = w.shape[0], w.shape[2], w.shape[3], w.shape[4]
+    strides, paddings, dilations = (sd, sh, sw), (pd, ph, pw), (dd, dh, dw)
+    check_geometry(c, k, groups, strides, paddings, dilations)
+    dz = dy.reshape(-1)
+    if activation != 0:
+        dz = scratch(3, dy.size, dy)
+        parallel_for(_dz, dy.size, 16384, (dz, dy.reshape(-1), y.reshape(-1), z.reshape(-1), activation))
+    size = (dy.shape[2], dy.shape[3], dy.shape[4])
+    if dx.size:
+        lines, flat = k // groups, dx.reshape(-1)
+        _input_gradient(
+            flat, dz, w.reshape(-1), x.shape, size, (kd, kh, kw), lines, groups, strides, paddings, dilations
+        )
+    if dweight.size:
+        windows = (
+            Window(x.shape[2], sd, -pd, dd, kd),
+            Window(x.shape[3], sh, -ph, dh, kh),
+            Window(x.shape[4], sw, -pw, dw, kw),
+        )
+        flat = dweight.reshape(-1)
+        weight_gradient(flat, dz, x.reshape(-1), n, groups, k // groups, c // groups, windows, size, accumulate)
+    if db.size:
+        places = size[0] * size[1] * size[2]
+        parallel_for(_bias_sums, k, max(1, 65536 // max(1, n * places)), (db, dz, n, places, accumulate))

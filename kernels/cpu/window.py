@@ -1,0 +1,177 @@
+"""What a block of results of a convolution sees of its source: staged once, then packed into panels tap by tap.
+
+    stage   the rows of the source that a block needs, zeros where it leaves the source. The columns are sorted by their
+            remainder modulo the stride: what neighbours in a row of results see through one tap lies side by side
+    pack    panels for the register tile, a step for each channel and tap: pieces of staged rows, vectors copied
+    lines   the same pieces along the depth, for sums over places (the gradient of the weight)
+
+A block is a rectangle of one plane of results; its results, row after row, are the lines of the operand. Nothing is
+written out for more than a block: the stage and the panels at hand stay in cache.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from ..jit import compiled, exact
+from ..state import as_pointer, scratch_address
+from .pack import copy_vector, panel_size
+
+
+class Window(NamedTuple):
+    """One dimension: at tap t, place o of the result sees place o * stride + first + t * step of the source."""
+
+    size: int  # of the source
+    stride: int
+    first: int
+    step: int  # may be negative
+    taps: int
+
+
+class Block(NamedTuple):
+    """rows x columns results of plane z, from (y, x) on."""
+
+    z: int
+    y: int
+    x: int
+    rows: int
+    columns: int
+
+
+class Stage(NamedTuple):
+    """How a staged block lies: channel, tap of z, row, remainder, place. Strides in elements."""
+
+    rows: int
+    part: int  # from one remainder to the next
+    pitch: int  # from one row to the next
+    plane: int  # from one channel to the next
+
+
+@compiled
+def reach(window):
+    return (window.taps - 1) * abs(window.step) + 1
+
+
+@compiled
+def lowest(window):
+    return window.first + min(0, (window.taps - 1) * window.step)
+
+
+@compiled
+def stage_of(z, y, x, rows, columns):
+    staged = (rows - 1) * y.stride + reach(y)
+    part = ((columns - 1) * x.stride + reach(x) + x.stride - 1) // x.stride
+    return Stage(staged, part, part * x.stride, z.taps * staged * part * x.stride)
+
+
+@compiled
+def numbers(slot, n):
+    """n integers of this thread's scratch."""
+    return numba.carray(as_pointer(scratch_address(slot, n * 8)), (n,), np.int64)
+
+
+@compiled
+def fill_stage(out, stage, source, at, channels, z, y, x, block):
+    """Copy what the block needs of `channels` channels; the first begins at source[at]."""
+    top, left = block.y * y.stride + lowest(y), block.x * x.stride + lowest(x)
+    for c in range(channels):
+        for tz in range(z.taps):
+            place_z = block.z * z.stride + z.first + tz * z.step
+            for row in range(stage.rows):
+                place_y = top + row
+                to = c * stage.plane + (tz * stage.rows + row) * stage.pitch
+                line = out[to : to + stage.pitch]
+                if place_z < 0 or place_z >= z.size or place_y < 0 or place_y >= y.size:
+                    for i in range(line.size):
+                        line[i] = 0
+                    continue
+                begin = at + ((c * z.size + place_z) * y.size + place_y) * x.size
+                for rest in range(x.stride):
+                    _sorted_row(line[rest * stage.part : (rest + 1) * stage.part], source, begin, left + rest, x)
+
+
+@compiled
+def _sorted_row(part, source, begin, left, x):
+    """part[i] = the source's row at left + i * stride, 0 outside."""
+    first = min(part.size, max(0, (x.stride - 1 - left) // x.stride))
+    last = max(first, min(part.size, (x.size - 1 - left) // x.stride + 1))
+    for i in range(first):
+        part[i] = 0
+    inside = part[first:last]
+    if x.stride == 1:
+        row = source[begin + left + first : begin + left + last]
+        for i in range(row.size):
+            inside[i] = row[i]
+    else:
+        at = begin + left + first * x.stride
+        for i in range(inside.size):
+            inside[i] = source[at + i * x.stride]
+    for i in range(last, part.size):
+        part[i] = 0
+
+
+@compiled
+def fill_taps(table, stage, z, y, x):
+    """Where each tap of a channel begins in the stage."""
+    low_y, low_x = min(0, (y.taps - 1) * y.step), min(0, (x.taps - 1) * x.step)
+    t = 0
+    for tz in range(z.taps):
+        for ty in range(y.taps):
+            for tx in range(x.taps):
+                row, column = ty * y.step - low_y, tx * x.step - low_x
+                place = column % x.stride * stage.part + column // x.stride
+                table[t] = (tz * stage.rows + row) * stage.pitch + place
+                t += 1
+
+
+@compiled
+def fill_pieces(table, stage, y, block, first, count, lanes):
+    """Lines first .. first + count of a block as pieces of rows, a vector at most: pairs (place in the stage, line)."""
+    rise, columns = y.stride * stage.pitch, block.columns
+    if rise == columns:
+        # rows follow one another without a gap: one long row
+        columns = block.rows * columns
+    done, pieces = 0, 0
+    while done < count:
+        row, column = (first + done) // columns, (first + done) % columns
+        table[2 * pieces], table[2 * pieces + 1] = row * rise + column, done
+        done += min(lanes, columns - column, count - done)
+        pieces += 1
+    return pieces
+
+
+@exact
+def pack_patches(panel, at, width, stage, plane, taps, pieces, count, begin, end):
+    """Steps begin .. end, each a channel and a tap. What a piece spills the next one overwrites, the last one's falls
+    into the gap."""
+    channel, tap = begin // taps.size, begin % taps.size
+    for _ in range(begin, end):
+        base = channel * plane + taps[tap]
+        for i in range(count):
+            copy_vector(stage, base + pieces[2 * i], panel, at + pieces[2 * i + 1])
+        at += width
+        tap += 1
+        if tap == taps.size:
+            channel, tap = channel + 1, 0
+
+
+@exact
+def pack_depth(lines, pitch, stage, plane, taps, pieces, count, begin, end):
+    """Channels and taps begin .. end, each a line of the block's results along the depth, `pitch` elements apart."""
+    channel, tap = begin // taps.size, begin % taps.size
+    at = 0
+    for _ in range(begin, end):
+        base = channel * plane + taps[tap]
+        for i in range(count):
+            copy_vector(stage, base + pieces[2 * i], lines, at + pieces[2 * i + 1])
+        at += pitch
+        tap += 1
+        if tap == taps.size:
+            channel, tap = channel + 1, 0
+
+
+@compiled
+def panels_size(lines, width, depth):
+    """Elements of all panels of so many lines."""
+    return (lines + width - 1) // width * panel_size(width, depth)
