@@ -11,12 +11,12 @@ from hotloop.kernels import jit, warmup
 # by the letters of kernels/README.md; FLAT: elements of arrays of any shape
 LARGE = {
     **dict(N=700, D=130, E=9, H=70, T=5, L=1, P=3, B=3, FLAT=100_003),
-    **dict(O=5, R=307, I=129, C=67, K=41, M=33, Q=7, S=1031),
+    **dict(O=5, R=307, I=129, C=67, K=41, M=33, Q=7, S=1031, G=3),
 }
 # around one vector
 SMALL = {
     **dict(N=17, D=15, E=3, H=33, T=2, L=1, P=3, B=2, FLAT=31),
-    **dict(O=3, R=19, I=17, C=5, K=7, M=9, Q=3, S=33),
+    **dict(O=3, R=19, I=17, C=5, K=7, M=9, Q=3, S=33, G=2),
 }
 SCALARS = {
     **dict(ignore_index=-100, label_smoothing=0.1, activation=2, reduction=1, correction=1.0, blocks=3),
@@ -39,6 +39,11 @@ def _special(path, s):
         return dict(M=41, N=96, P=41, Q=63, R=63, S2=96, S=63 * 96), dict(transpose_a=False, transpose_b=False)
     if module == "bilinear" and s is LARGE:
         return {"N": 61, "D": 31}, {}
+    if module in ("pool_max", "pool_average"):
+        sizes, tables = _windows(s)
+        return sizes, {} if path == "pool_max.max_pool_backward" else tables
+    if module == "pool_windows":
+        return {"O": 17, "A": 2}, dict(axis=1, size=s["FLAT"], kernel=3)
     if module == "conv":
         large = dict(N=3, C=34, K=40, ID=2, IH=19, IW=37, KD=1, KH=3, KW=3, OD=2, OH=10, OW=36, groups=2)
         small = dict(N=2, C=6, K=4, ID=2, IH=5, IW=9, KD=2, KH=3, KW=2, OD=1, OH=3, OW=8, groups=2)
@@ -49,6 +54,18 @@ def _special(path, s):
     if path.startswith("loss_distance.pairwise"):
         return {}, {"p": 3.0}
     return {}, {"p": 2} if path == "loss_multiclass.multi_margin_forward" else {}
+
+
+def _windows(s):
+    """Windows of 3 elements, 2 apart, the last of a row cut short; planes of several rows and a remainder."""
+    count = (s["P"], s["Q"], s["I"])
+
+    def table(n):
+        return np.array([[(2 * o, min(2 * o + 3, 2 * n), 1) for o in range(n)]])
+
+    sizes = dict(Q=1, R=1, S=1, P=s["K"], OD=count[0], OH=count[1], OW=count[2])
+    sizes |= dict(ID=2 * count[0], IH=2 * count[1], IW=2 * count[2])
+    return sizes, dict(zip(("windows_d", "windows_h", "windows_w"), map(table, count), strict=True))
 
 
 def kernels():
