@@ -26,8 +26,10 @@ from .activation_functions import (
     tanhshrink,
     threshold,
 )
+from .batch_norm import batch_norm
 from .conv import conv1d, conv2d, conv3d
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
+from .instance_norm import instance_norm
 from .linear import bilinear, linear
 from .losses import gaussian_nll_loss, huber_loss, l1_loss, mse_loss, poisson_nll_loss, smooth_l1_loss
 from .losses_binary import (
@@ -46,6 +48,7 @@ from .losses_distance import (
     triplet_margin_with_distance_loss,
 )
 from .losses_margin import hinge_embedding_loss, margin_ranking_loss, multi_margin_loss, multilabel_margin_loss
+from .norm import group_norm, layer_norm, rms_norm
 from .pooling_fractional import fractional_max_pool2d, fractional_max_pool3d
 from .pooling_functions import (
     adaptive_avg_pool1d,
@@ -79,6 +82,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "batch_norm",
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -101,14 +105,17 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "group_norm",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
     "hinge_embedding_loss",
     "huber_loss",
+    "instance_norm",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "linear_cross_entropy",
@@ -135,6 +142,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "rms_norm",
     "rrelu",
     "selu",
     "sigmoid",

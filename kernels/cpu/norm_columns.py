@@ -1,0 +1,172 @@
+"""Batch norm of channels with few positions: x is (samples, columns), and vectors lie across the columns.
+
+A tile is some whole channels, all of their columns and every sample: narrow enough to stay in the second cache, wide
+enough for lines of memory. Statistics are those of norm_parts.py, a column each; the columns of a channel are joined.
+"""
+
+from ..jit import compiled, parallel_for, scratch
+from .norm_parts import GRAIN, inverse_root, join
+
+# positions up to which vectors lie across channels
+FEW = 16
+# columns of a tile, and samples of a block
+WIDTH, ROWS = 128, 64
+# scratch slots: lines of a tile in the dtype, and in float64
+NARROW, WIDE = 3, 4
+
+
+@compiled
+def _tiles(x):
+    """Channels of a tile, tiles, and how many make a chunk."""
+    O, C, I = x.shape
+    channels = max(1, WIDTH // max(I, 1))
+    return channels, (C + channels - 1) // channels, max(1, GRAIN // max(O * channels * I, 1))
+
+
+@compiled
+def _tile(t, x, channels):
+    """Channels first to last, columns left to right."""
+    first = t * channels
+    last = min(x.shape[1], first + channels)
+    return first, last, first * x.shape[2], last * x.shape[2]
+
+
+@compiled
+def _column_moments(x, left, right, centre, first, second, means, squares):
+    """Mean and squared deviations of each column of the matrix x[:, left:right]."""
+    O = x.shape[0]
+    centre[:] = 0
+    means[:] = 0
+    squares[:] = 0
+    head = min(O, ROWS)
+    for o in range(head):
+        line = x[o, left:right]
+        for i in range(centre.size):
+            centre[i] += line[i]
+    share = x.dtype.type(1.0 / max(head, 1))
+    for i in range(centre.size):
+        centre[i] *= share
+    for begin in range(0, O, ROWS):
+        first[:] = 0
+        second[:] = 0
+        end = min(O, begin + ROWS)
+        for o in range(begin, end):
+            line = x[o, left:right]
+            for i in range(centre.size):
+                d = line[i] - centre[i]
+                first[i] += d
+                second[i] += d * d
+        for i in range(centre.size):
+            means[i], squares[i] = join(
+                begin, means[i], squares[i], end - begin, float(centre[i]), float(first[i]), float(second[i])
+            )
+            centre[i] = means[i]
+
+
+@compiled
+def _join_channel(means, squares, count):
+    """Mean and population variance of the columns of a channel, count numbers each."""
+    mean, square = 0.0, 0.0
+    for k in range(means.size if count else 0):
+        mean, square = join(k * count, mean, square + squares[k], count, means[k], 0.0, 0.0)
+    return mean, square / max(count * means.size, 1)
+
+
+@compiled
+def _forward(begin, end, y, mean, rstd, x, w, b, running_mean, running_var, eps, channels):
+    O, C, I = x.shape
+    flat, out = x.reshape(O, C * I), y.reshape(O, C * I)
+    for t in range(begin, end):
+        top, bottom, left, right = _tile(t, x, channels)
+        width = right - left
+        narrow, wide = scratch(NARROW, 3 * width, x), scratch(WIDE, 2 * width, mean)
+        near, scale, shift = narrow[:width], narrow[width : 2 * width], narrow[2 * width : 3 * width]
+        means, squares = wide[:width], wide[width : 2 * width]
+        if running_mean.size == 0:
+            _column_moments(flat, left, right, near, scale, shift, means, squares)
+        for c in range(top, bottom):
+            at = (c - top) * I
+            if running_mean.size:
+                centre, variance = float(running_mean[c]), float(running_var[c])
+            else:
+                centre, variance = _join_channel(means[at : at + I], squares[at : at + I], O)
+            root = inverse_root(variance, eps)
+            mean[c], rstd[c] = centre, root
+            close = x.dtype.type(centre)
+            factor = root * w[c] if w.size else root
+            level = (close - centre) * factor + (b[c] if b.size else 0.0)
+            for i in range(at, at + I):
+                near[i], scale[i], shift[i] = close, factor, level
+        for o in range(O):
+            line, result = flat[o, left:right], out[o, left:right]
+            for i in range(result.size):
+                result[i] = (line[i] - near[i]) * scale[i] + shift[i]
+
+
+@compiled
+def forward_columns(y, mean, rstd, x, w, b, running_mean, running_var, eps):
+    channels, tiles, grain = _tiles(x)
+    parallel_for(_forward, tiles, grain, (y, mean, rstd, x, w, b, running_mean, running_var, eps, channels))
+
+
+@compiled
+def _column_slopes(slope, x, left, right, near, first, second, plain, product):
+    """Of each column: sums of slope and of slope (x - near)."""
+    plain[:] = 0
+    product[:] = 0
+    for begin in range(0, x.shape[0], ROWS):
+        first[:] = 0
+        second[:] = 0
+        for o in range(begin, min(x.shape[0], begin + ROWS)):
+            s, v = slope[o, left:right], x[o, left:right]
+            for i in range(near.size):
+                first[i] += s[i]
+                second[i] += s[i] * (v[i] - near[i])
+        for i in range(near.size):
+            plain[i] += first[i]
+            product[i] += second[i]
+
+
+@compiled
+def _backward(begin, end, dx, dw, db, dy, x, w, mean, rstd, given, accumulate, channels):
+    O, C, I = x.shape
+    flat, slope = x.reshape(O, C * I), dy.reshape(O, C * I)
+    for t in range(begin, end):
+        top, bottom, left, right = _tile(t, x, channels)
+        width = right - left
+        narrow, wide = scratch(NARROW, 4 * width, x), scratch(WIDE, 2 * width, mean)
+        near, a = narrow[:width], narrow[width : 2 * width]
+        p, q = narrow[2 * width : 3 * width], narrow[3 * width : 4 * width]
+        plains, products = wide[:width], wide[width : 2 * width]
+        for i in range(width):
+            near[i] = mean[top + i // I]
+        _column_slopes(slope, flat, left, right, near, a, p, plains, products)
+        for c in range(top, bottom):
+            at, centre, root = (c - top) * I, mean[c], rstd[c]
+            plain, product = 0.0, 0.0
+            for i in range(at, at + I):
+                plain += plains[i]
+                product += products[i]
+            rest = x.dtype.type(centre) - centre
+            product = (product + rest * plain) * root
+            if dw.size:
+                dw[c] = (dw[c] if accumulate else 0.0) + product
+            if db.size:
+                db[c] = (db[c] if accumulate else 0.0) + plain
+            factor = root * w[c] if w.size else root
+            tilt = 0.0 if given else -factor * root * product / (O * I)
+            level = 0.0 if given else rest * tilt - factor * plain / (O * I)
+            for i in range(at, at + I):
+                a[i], p[i], q[i] = factor, tilt, level
+        if dx.size:
+            out = dx.reshape(O, C * I)
+            for o in range(O):
+                s, v, result = slope[o, left:right], flat[o, left:right], out[o, left:right]
+                for i in range(result.size):
+                    result[i] = a[i] * s[i] + (p[i] * (v[i] - near[i]) + q[i])
+
+
+@compiled
+def backward_columns(dx, dw, db, dy, x, w, mean, rstd, given, accumulate):
+    channels, tiles, grain = _tiles(x)
+    parallel_for(_backward, tiles, grain, (dx, dw, db, dy, x, w, mean, rstd, given, accumulate, channels))
