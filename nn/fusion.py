@@ -1,8 +1,8 @@
 """Neighbours that are computed together: a stretch of Linear layers, each with the activation after it, is one node.
 
 Together or apart is a matter of speed alone. The modules stay modules of their own in every list, state and repr; they
-go together only where nobody can look between them (no hooks, no `forward` of the user's), and the results agree to the
-rounding of one addition (the bias comes first or last).
+go together only where nobody can look between them (no hooks, no `forward` of the user's, not even in the place of the
+class's own), and the results agree to the rounding of one addition (the bias comes first or last).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from .parameter import Parameter
 
 # exact classes: a subclass may do anything
 _CODES = {ReLU: RELU, Sigmoid: SIGMOID, SiLU: SILU, Tanh: TANH}
+_FORWARDS = {kind: kind.forward for kind in (Linear, *_CODES)}
 
 
 def run(modules: list, input: Any) -> Any:
@@ -54,4 +55,5 @@ def _stretch(modules: list, begin: int) -> tuple[tuple, list, int]:
 
 def _changed(module: Any) -> bool:
     """Whether a call of the module may do more than the forward of its class."""
-    return module._hooks is not None or "forward" in module.__dict__
+    kind = type(module)
+    return module._hooks is not None or "forward" in module.__dict__ or kind.forward is not _FORWARDS[kind]

@@ -139,6 +139,16 @@ def test_what_a_user_changed_is_called(x):
     assert net(x).tolist() == [[3.0]]
 
 
+@pytest.mark.parametrize("kind", [nn.Linear, nn.ReLU])
+def test_a_class_that_a_user_changed_is_called(x, kind, monkeypatch):
+    net, before = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), kind.forward
+    called = []
+    monkeypatch.setattr(kind, "forward", lambda self, input: called.append(self) or before(self, input))
+    y = net(x)
+    assert called == [module for module in net if type(module) is kind]
+    np.testing.assert_allclose(y.numpy(), Apart(net)(x).numpy(), atol=1e-6)
+
+
 def test_changes_in_place_are_noticed(x):
     net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2), nn.Tanh())
     given = tensor(x)
