@@ -54,21 +54,21 @@ def _rows(begin, end, y, mean, rstd, x, w, b, eps):
 
 
 @compiled
-def _forward(y, mean, rstd, x, w, b, eps):
+def _normalise(y, mean, rstd, x, w, b, eps):
     parallel_for(_rows, x.shape[0], max(1, GRAIN // max(x.shape[1], 1)), (y, mean, rstd, x, w, b, eps))
 
 
 @kernel
 def layer_norm_forward(y, mean, rstd, x, w, b, eps):
     """Three passes over a row: its mean, deviations about that, the result."""
-    _forward(y, mean, rstd, x, w, b, float(eps))
+    _normalise(y, mean, rstd, x, w, b, float(eps))
 
 
 @kernel
 def rms_norm_forward(y, rstd, x, w, eps):
     """Two passes over a row: squares, the result."""
     # the mean is absent
-    _forward(y, rstd[:0], rstd, x, w, w[:0], float(eps))
+    _normalise(y, rstd[:0], rstd, x, w, w[:0], float(eps))
 
 
 @compiled
@@ -145,7 +145,7 @@ def _add_up(gradient, shares, accumulate):
 
 
 @compiled
-def _backward(dx, dw, db, dy, x, w, mean, rstd, accumulate):
+def _differentiate(dx, dw, db, dy, x, w, mean, rstd, accumulate):
     N, D = x.shape
     rows = min(MOST, max(LEAST, GRAIN // max(D, 1)))
     chunks = (N + rows - 1) // rows
@@ -163,10 +163,10 @@ def _backward(dx, dw, db, dy, x, w, mean, rstd, accumulate):
 @kernel
 def layer_norm_backward(dx, dw, db, dy, x, w, mean, rstd, accumulate):
     """Three passes over a row: the two means, dx, the row's share of dw and db."""
-    _backward(dx, dw, db, dy, x, w, mean, rstd, accumulate)
+    _differentiate(dx, dw, db, dy, x, w, mean, rstd, accumulate)
 
 
 @kernel
 def rms_norm_backward(dx, dw, dy, x, w, rstd, accumulate):
     """Three passes over a row: the mean, dx, the row's share of dw."""
-    _backward(dx, dw, dw[:0], dy, x, w, rstd[:0], rstd, accumulate)
+    _differentiate(dx, dw, dw[:0], dy, x, w, rstd[:0], rstd, accumulate)

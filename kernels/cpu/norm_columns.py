@@ -73,7 +73,7 @@ def _join_channel(means, squares, count):
 
 
 @compiled
-def _forward(begin, end, y, mean, rstd, x, w, b, running_mean, running_var, eps, channels):
+def _forward_tiles(begin, end, y, mean, rstd, x, w, b, running_mean, running_var, eps, channels):
     O, C, I = x.shape
     flat, out = x.reshape(O, C * I), y.reshape(O, C * I)
     for t in range(begin, end):
@@ -106,7 +106,7 @@ def _forward(begin, end, y, mean, rstd, x, w, b, running_mean, running_var, eps,
 @compiled
 def forward_columns(y, mean, rstd, x, w, b, running_mean, running_var, eps):
     channels, tiles, grain = _tiles(x)
-    parallel_for(_forward, tiles, grain, (y, mean, rstd, x, w, b, running_mean, running_var, eps, channels))
+    parallel_for(_forward_tiles, tiles, grain, (y, mean, rstd, x, w, b, running_mean, running_var, eps, channels))
 
 
 @compiled
@@ -128,7 +128,7 @@ def _column_slopes(slope, x, left, right, near, first, second, plain, product):
 
 
 @compiled
-def _backward(begin, end, dx, dw, db, dy, x, w, mean, rstd, given, accumulate, channels):
+def _backward_tiles(begin, end, dx, dw, db, dy, x, w, mean, rstd, given, accumulate, channels):
     O, C, I = x.shape
     flat, slope = x.reshape(O, C * I), dy.reshape(O, C * I)
     for t in range(begin, end):
@@ -169,4 +169,4 @@ def _backward(begin, end, dx, dw, db, dy, x, w, mean, rstd, given, accumulate, c
 @compiled
 def backward_columns(dx, dw, db, dy, x, w, mean, rstd, given, accumulate):
     channels, tiles, grain = _tiles(x)
-    parallel_for(_backward, tiles, grain, (dx, dw, db, dy, x, w, mean, rstd, given, accumulate, channels))
+    parallel_for(_backward_tiles, tiles, grain, (dx, dw, db, dy, x, w, mean, rstd, given, accumulate, channels))
