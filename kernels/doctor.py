@@ -67,7 +67,8 @@ def _processor():
     if asked:
         yield "told to be", f"{config.CPU_NAME or host} (NUMBA_CPU_NAME, NUMBA_CPU_FEATURES)"
     yield "features", ", ".join(found) or "none of those the kernels look for"
-    yield "instruction path", f"{target.path()}; register tile {target.ROWS} x {target.VECTORS} vectors"
+    refused = " (refused by the system)" if target.AMX and not state.words[state.PRODUCTS] else ""
+    yield "instruction path", f"{target.path()}{refused}; register tile {target.ROWS} x {target.VECTORS} vectors"
     yield "matmul precision", precision.describe()
 
 

@@ -4,6 +4,7 @@ Where the processor has it, the instructions run on it; elsewhere they are emula
 """
 
 import platform
+import re
 import sys
 
 import hotloop
@@ -48,6 +49,20 @@ print(target.AMX, *(how for _, _, how in jit.compile_log))
     assert python("-c", program, env=WITH | env).split() == ["True", "compiled"]
     assert python("-c", program, env=WITHOUT | env).split() == ["False", "compiled"]
     assert python("-c", program, env=WITH | env).split() == ["True", "loaded"]
+
+
+@on_linux
+def test_doctor_says_whether_tiles_may_be_used():
+    out = python("-m", "hotloop", "doctor", env=WITH)
+    path, precision = (
+        re.search(rf"^{subject} +(.*)", out, re.M)[1] for subject in ("instruction path", "matmul precision")
+    )
+    assert "AMX split bf16" in path
+    granted = "6 bf16 products on AMX tiles" in precision
+    assert granted != ("refused by the system" in path)
+    assert granted != ("the system refuses its use" in precision)
+    assert FEATURES.get("amx-bf16") or not granted
+    assert "no AMX" in python("-m", "hotloop", "doctor", env=WITHOUT)
 
 
 @pytest.fixture
