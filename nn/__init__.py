@@ -85,6 +85,7 @@ from .pooling import (
     MaxPool3d,
 )
 from .pooling_fractional import FractionalMaxPool2d, FractionalMaxPool3d
+from .response_norm import LocalResponseNorm
 from .shape import Flatten, Identity, Unflatten
 from .softmax import LogSoftmax, Softmax, Softmax2d, Softmin
 from .tape import Function
@@ -157,6 +158,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LinearCrossEntropyLoss",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",

@@ -67,6 +67,7 @@ from .pooling_functions import (
     max_pool2d,
     max_pool3d,
 )
+from .response_norm import local_response_norm
 from .shape import flatten, unflatten
 from .softmax import log_softmax, softmax, softmin
 from .unpooling import max_unpool1d, max_unpool2d, max_unpool3d
@@ -119,6 +120,7 @@ __all__ = [
     "leaky_relu",
     "linear",
     "linear_cross_entropy",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "lp_pool1d",

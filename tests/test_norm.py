@@ -152,3 +152,38 @@ def test_bits_do_not_depend_on_threads(rng, name):
         hotloop.set_num_threads(threads)
     for other in found[1:]:
         assert all(same(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 8])
+@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 1, 5), (2, 7, 1), (3, 6, 17), (1, 9, 700)], ids=str)
+def test_local_response(backend, dtype, rng, shape, size):
+    x, dy, numbers = 3 * draw(rng, shape, dtype), draw(rng, shape, dtype), (size, 0.7, 0.75, 1.5)
+    _, scale, *_ = agree(
+        backend, "norm_response.local_response_norm_forward", np.empty_like(x), np.empty_like(x), x, *numbers
+    )
+    # differences of two terms of like size
+    tol = 3 * TOL[dtype]
+    path = "norm_response.local_response_norm_backward"
+    agree(backend, path, np.empty_like(x), dy, x, scale, *numbers[:3], tol=tol)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_local_response_gradient_is_the_slope(rng, size):
+    ref = Backend("ref")
+    x, dy, y, scale, dx = (draw(rng, (2, 4, 3), np.float64) for _ in range(5))
+
+    def loss():
+        ref("norm_response.local_response_norm_forward", y, scale, x, size, 0.7, 0.75, 1.5)
+        return float((dy * y).sum())
+
+    want = finite_difference(loss, x)
+    loss()
+    ref("norm_response.local_response_norm_backward", dx, dy, x, scale, size, 0.7, 0.75)
+    # central differences with a step of 1e-5: 1e-10 of the third derivative, 1e-11 by cancellation
+    close(dx, want, 1e-8)
+
+
+def test_a_window_of_no_channels_is_refused(backend):
+    x = np.ones((2, 3, 4), np.float32)
+    with pytest.raises(ValueError, match="size"):
+        backend("norm_response.local_response_norm_forward", x.copy(), x.copy(), x, 0, 1.0, 1.0, 1.0)

@@ -20,6 +20,9 @@ LAYERS = {
     "group, points": ("GroupNorm", (3, 6), dict(eps=0.1, bias=False), (5, 6)),
     "group, plain": ("GroupNorm", (6, 6), dict(affine=False), (2, 6, 5)),
     "group, no samples": ("GroupNorm", (2, 6), {}, (0, 6, 4)),
+    "response 1d": ("LocalResponseNorm", (2,), {}, (3, 6, 5)),
+    "response 2d": ("LocalResponseNorm", (5,), dict(alpha=0.5, beta=0.6, k=2.0), (2, 7, 4, 3)),
+    "response, no samples": ("LocalResponseNorm", (2,), {}, (0, 6, 5)),
     "batch 1d": ("BatchNorm1d", (5,), {}, (8, 5)),
     "batch 1d, positions": ("BatchNorm1d", (5,), dict(momentum=0.3, eps=0.1, bias=False), (3, 5, 21)),
     "batch 1d, no samples": ("BatchNorm1d", (5,), {}, (0, 5, 4)),
@@ -41,8 +44,12 @@ def numbers(tensor):
 def pair(torch, name, dtype):
     """Our layer and theirs, with the same random weights."""
     kind, arguments, named, shape = LAYERS[name]
-    ours, theirs = getattr(nn, kind)(*arguments, dtype=dtype, **named), getattr(torch.nn, kind)(*arguments, **named)
-    theirs = theirs.to(getattr(torch, str(dtype)))
+    if kind != "LocalResponseNorm":
+        named = dict(named, dtype=dtype)
+    ours = getattr(nn, kind)(*arguments, **named)
+    if "dtype" in named:
+        named["dtype"] = getattr(torch, str(dtype))
+    theirs = getattr(torch.nn, kind)(*arguments, **named)
     assert repr(ours) == repr(theirs)
     with torch.no_grad():
         for parameter in theirs.parameters():
@@ -214,3 +221,7 @@ def test_errors():
         F.group_norm(rows[0], 1)
     with pytest.raises(ValueError, match="more than 1 value"):
         F.group_norm(one, 3)
+    with pytest.raises(ValueError, match=r"Expected 3D or higher dimensionality input \(got 2 dimensions\)"):
+        nn.LocalResponseNorm(2)(rows)
+    with pytest.raises(ValueError, match="size of 1 or more"):
+        F.local_response_norm(rows.reshape(4, 3, 1), 0)
