@@ -23,8 +23,10 @@ import numba
 from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.serialize import dumps
+from numba.core.types import void
+from numba.extending import intrinsic
 
-PACKAGE = "hotloop.kernels"
+_ROOT = Path(__file__).resolve().parent
 
 
 def installed_version():
@@ -183,3 +185,38 @@ class KernelCache(FunctionCache):
         # around every load and save: what cannot be read is compiled, what cannot be kept is not
         with contextlib.suppress(OSError):
             yield
+
+
+class _State:
+    """What a kernel is made of; read from a file, it is compared with the source as it is now."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return _compare, (self.path.relative_to(_ROOT).as_posix(), digest(self.path))
+
+
+def _compare(name, stamp):
+    # Numba takes this error for a file that has gone, and compiles the function
+    if digest(_ROOT / name) != stamp:
+        raise OSError(f"{name} has changed since")
+
+
+def keep_state(path):
+    """An intrinsic that makes a user's cached function stale when the kernels in it have changed.
+
+    Numba looks at the user's file alone, and old code that writes to the state of a new package ends the process. But
+    with a function Numba keeps the constants of those inside it: what their kernels were made of is one more.
+    """
+    state = _State(Path(path).resolve())
+
+    @intrinsic
+    def keep(typingctx):
+        def codegen(context, builder, signature, args):
+            context.environment.consts.append(state)
+            return context.get_dummy_value()
+
+        return void(), codegen
+
+    return keep

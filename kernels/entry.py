@@ -13,7 +13,7 @@ from numba import types
 from numba.core import errors
 from numba.extending import overload
 
-from . import spec, threads
+from . import cache, spec, threads
 from .jit import cached, compile_log, compiled, standalone
 
 
@@ -147,8 +147,11 @@ class Kernel:
         )
         call = ", ".join(_formed_source(a, t) for a, t in zip(self.spec.arguments, types_, strict=True))
         wrong = " or ".join([*self._disagreements(types_), f"entry({call}) != 0"])
-        source = f"def inner({self.arguments}):\n    if {wrong}:\n        raise ValueError({message!r})\n"
-        scope = {"entry": self.entry}
+        source = f"def inner({self.arguments}):\n    keep()\n    if {wrong}:\n        raise ValueError({message!r})\n"
+        # with the name of a module its constants are kept in a user's cache
+        function = self.body.py_func
+        keep = cache.keep_state(inspect.getfile(function))
+        scope = {"entry": self.entry, "keep": keep, "__name__": function.__module__}
         exec(source, scope)
         return scope["inner"]
 

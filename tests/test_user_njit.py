@@ -152,3 +152,42 @@ def test_users_may_cache_what_calls_kernels(tmp_path):
     program.write_text(CACHED)
     runs = [python(program, env={"NUMBA_CACHE_DIR": tmp_path / "cache"}).split() for _ in range(2)]
     assert runs == [["0", "1"], ["1", "0"]]
+
+
+STALE = """
+import os
+import numpy as np
+from hotloop.kernels import cache
+from numba import njit
+
+# a package whose files are others
+digest, release = cache.digest, os.environ["RELEASE"]
+cache.digest = lambda path: digest(path) + release
+
+from hotloop.kernels.cpu.unary import sqrt_forward
+
+@njit
+def within(y, x):
+    sqrt_forward(y, x)
+
+@njit(cache=True)
+def root(y, x):
+    within(y, x)
+
+y = np.empty(3)
+root(y, np.array([1.0, 4.0, 9.0]))
+assert y.tolist() == [1, 2, 3]
+print(sum(root.stats.cache_hits.values()), sum(root.stats.cache_misses.values()))
+"""
+
+
+def test_what_users_cached_is_stale_when_kernels_have_changed(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(STALE)
+
+    def hits_and_misses(release):
+        return python(program, env={"NUMBA_CACHE_DIR": tmp_path / "cache", "RELEASE": release}).split()
+
+    for release in ("first", "second"):
+        assert hits_and_misses(release) == ["0", "1"]
+        assert hits_and_misses(release) == ["1", "0"]
