@@ -171,6 +171,8 @@ class LPPool3d(LPPool1d):
 
 
 class _Adaptive(Module):
+    output_size: Any
+
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"
 

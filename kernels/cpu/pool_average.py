@@ -6,11 +6,11 @@ a vector loop. Backward is the same turned round, planes in parallel: a row of g
 line added to each input row of its windows.
 """
 
-from ..jit import compiled, inlined, kernel, parallel_for, scratch
-from .pool import GRAIN, check, middle, regular
+from ..jit import compiled, kernel, parallel_for, scratch
+from .pool import GRAIN, check, merge, middle, place, regular, room_for, split, whole
 
-# scratch slots: a line of columns, a row of scaled gradients
-LINE, SCALED = 3, 4
+# scratch slots: a line of columns, a row of sums or of scaled gradients, phases of the line, divisors of the columns
+LINE, ROW, PHASES, ACROSS = 3, 4, 5, 6
 
 
 @compiled
@@ -25,101 +25,116 @@ def _add_up(line, plane, sides, d, h):
                 line[k] += row[k]
 
 
-@inlined
-def _gather(out, line, stride):
-    for i in range(out.size):
-        out[i] += line[i * stride]
-
-
-@inlined
-def _spread(line, out, stride):
-    for i in range(out.size):
-        line[i * stride] += out[i]
-
-
 @compiled
-def _neighbours(out, line, width, stride):
+def _neighbours(out, totals, line, phases, room, width, stride):
     """out[i] = the sum of `width` elements of line from i * stride on."""
-    reach = (out.size - 1) * stride + 1
-    out[:] = 0
+    split(phases, line[: (out.size - 1) * stride + width], stride, room)
+    totals[:] = 0
     for k in range(width):
-        # strides of 1 and 2 are told to the compiler, which then shuffles whole vectors
-        if stride == 1:
-            _gather(out, line[k : k + reach], 1)
-        elif stride == 2:
-            _gather(out, line[k : k + reach], 2)
-        else:
-            _gather(out, line[k : k + reach], stride)
-
-
-@compiled
-def _spread_out(line, out, width, stride):
-    reach = (out.size - 1) * stride + 1
-    for k in range(width):
-        if stride == 1:
-            _spread(line[k : k + reach], out, 1)
-        elif stride == 2:
-            _spread(line[k : k + reach], out, 2)
-        else:
-            _spread(line[k : k + reach], out, stride)
-
-
-@compiled
-def _divide(out, slope, w, rows):
-    """out = slope / divisor, `rows` that of depth and height."""
+        phase = phases[place(k, stride, room) :][: totals.size]
+        for i in range(totals.size):
+            totals[i] += phase[i]
     for i in range(out.size):
-        out[i] = slope[i] / out.dtype.type(rows * w[i, 2])
+        out[i] = totals[i]
+
+
+@compiled
+def _spread(line, slope, phases, room, width, stride):
+    """line[i * stride + k] = the sum of slope[i] over all i and all k < width."""
+    phases[:] = 0
+    for k in range(width):
+        phase = phases[place(k, stride, room) :][: slope.size]
+        for i in range(slope.size):
+            phase[i] += slope[i]
+    merge(line[: (slope.size - 1) * stride + width], phases, stride, room)
+
+
+@compiled
+def _divisors(across, windows_w, p):
+    w = windows_w[p if windows_w.shape[0] > 1 else 0]
+    for i in range(across.size):
+        across[i] = w[i, 2]
+
+
+@compiled
+def _divide(out, slope, across, rows):
+    """out = slope / divisor: `across` of the columns, `rows` of depth and height."""
+    rest = out.dtype.type(rows)
+    for i in range(out.size):
+        out[i] = slope[i] / (rest * across[i])
 
 
 @compiled
 def _rows(begin, end, y, x, sides, windows_d, windows_h, windows_w, stretch):
     OD, OH, OW = windows_d.shape[1], windows_h.shape[1], windows_w.shape[1]
     lo, hi, width, stride = stretch
-    line = scratch(LINE, sides[1], x)
+    count = whole(hi - lo)
+    room = room_for(count, width, stride)
+    line, phases = scratch(LINE, sides[1], x), scratch(PHASES, stride * room, x)
+    totals, across = scratch(ROW, count, x), scratch(ACROSS, OW, x)
+    p, o = begin // (OD * OH), begin % (OD * OH)
+    i, j = o // OH, o % OH
+    _divisors(across, windows_w, p)
     for row in range(begin, end):
-        p, o = row // (OD * OH), row % (OD * OH)
         out = y[row]
-        d = windows_d[p if windows_d.shape[0] > 1 else 0, o // OH]
-        h = windows_h[p if windows_h.shape[0] > 1 else 0, o % OH]
+        d = windows_d[p if windows_d.shape[0] > 1 else 0, i]
+        h = windows_h[p if windows_h.shape[0] > 1 else 0, j]
         w = windows_w[p if windows_w.shape[0] > 1 else 0]
         _add_up(line, x[p], sides, d, h)
         if hi > lo:
-            _neighbours(out[lo:hi], line[w[lo, 0] :], width, stride)
-        for i in range(OW):
-            if i < lo or i >= hi:
+            _neighbours(out[lo:hi], totals, line[w[lo, 0] :], phases, room, width, stride)
+        for o in range(OW):
+            if o < lo or o >= hi:
                 total = x.dtype.type(0)
-                for k in range(w[i, 0], w[i, 1]):
+                for k in range(w[o, 0], w[o, 1]):
                     total += line[k]
-                out[i] = total
-        _divide(out, out, w, d[2] * h[2])
+                out[o] = total
+        _divide(out, out, across, d[2] * h[2])
+        j += 1
+        if j == OH:
+            i, j = i + 1, 0
+            if i == OD:
+                p, i = p + 1, 0
+                if row + 1 < end:
+                    _divisors(across, windows_w, p)
 
 
 @compiled
 def _planes(begin, end, dx, dy, sides, windows_d, windows_h, windows_w, stretch):
     OD, OH, OW = windows_d.shape[1], windows_h.shape[1], windows_w.shape[1]
     lo, hi, width, stride = stretch
-    line, scaled = scratch(LINE, sides[1], dx), scratch(SCALED, OW, dx)
+    room = room_for(whole(hi - lo), width, stride)
+    line, phases = scratch(LINE, sides[1], dx), scratch(PHASES, stride * room, dx)
+    scaled, across = scratch(ROW, OW, dx), scratch(ACROSS, OW, dx)
     for p in range(begin, end):
         plane, slopes = dx[p], dy[p]
         plane[:] = 0
         w = windows_w[p if windows_w.shape[0] > 1 else 0]
-        for o in range(OD * OH):
-            d = windows_d[p if windows_d.shape[0] > 1 else 0, o // OH]
-            h = windows_h[p if windows_h.shape[0] > 1 else 0, o % OH]
-            _divide(scaled, slopes[o * OW : o * OW + OW], w, d[2] * h[2])
-            line[:] = 0
-            if hi > lo:
-                _spread_out(line[w[lo, 0] :], scaled[lo:hi], width, stride)
-            for i in range(OW):
-                if i < lo or i >= hi:
-                    for k in range(w[i, 0], w[i, 1]):
-                        line[k] += scaled[i]
-            for i in range(d[0], d[1]):
-                for j in range(h[0], h[1]):
-                    at = (i * sides[0] + j) * sides[1]
-                    row = plane[at : at + sides[1]]
-                    for k in range(line.size):
-                        row[k] += line[k]
+        _divisors(across, windows_w, p)
+        for i in range(OD):
+            d = windows_d[p if windows_d.shape[0] > 1 else 0, i]
+            for j in range(OH):
+                h = windows_h[p if windows_h.shape[0] > 1 else 0, j]
+                at = (i * OH + j) * OW
+                _divide(scaled, slopes[at : at + OW], across, d[2] * h[2])
+                line[:] = 0
+                if hi > lo:
+                    _spread(line[w[lo, 0] :], scaled[lo:hi], phases, room, width, stride)
+                for o in range(OW):
+                    if o < lo or o >= hi:
+                        for k in range(w[o, 0], w[o, 1]):
+                            line[k] += scaled[o]
+                _add_to_rows(plane, line, sides, d, h)
+
+
+@compiled
+def _add_to_rows(plane, line, sides, d, h):
+    for i in range(d[0], d[1]):
+        for j in range(h[0], h[1]):
+            at = (i * sides[0] + j) * sides[1]
+            row = plane[at : at + sides[1]]
+            for k in range(line.size):
+                row[k] += line[k]
 
 
 @kernel

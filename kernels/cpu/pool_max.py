@@ -1,9 +1,11 @@
 """Max pooling: rows of outputs in parallel, elements of a window one after the other.
 
-Where windows are regular, element j of all windows of a row lies in one row of the input, `stride` apart: a vector loop
-compares it with the best so far, which stays in the first-level cache. Beside a value goes what its position is further
-than the window's beginning, in 32 bits: full positions are made once a row. Windows at the edges, and those of adaptive
-and fractional pooling, go one by one. Backward scatters a plane at a time.
+Where windows are regular, element k of all windows of a row lies in one row of the input, `stride` apart. Rows are
+split into their phases first (for stride 2 the even columns and the odd ones), so that element k of all windows is
+contiguous and a vector loop compares it with the best so far. Beside a value goes what its position is further than the
+window's beginning, in 32 bits: full positions are made once a row. All this happens in the thread's scratch,
+in whole vectors: what stands behind the last window is compared and left there. Windows at the edges, and those of
+adaptive and fractional pooling, go one by one. Backward scatters a plane at a time.
 """
 
 import math
@@ -11,108 +13,129 @@ import math
 import numpy as np
 
 from ..jit import compiled, inlined, kernel, parallel_for, scratch
-from .pool import GRAIN, check, middle, regular
+from .pool import GRAIN, check, middle, place, regular, room_for, split, whole
 
-# scratch slot: what positions are further than their window's beginning
-SLOT = 3
-
-
-@inlined
-def _begin(out, further, line, stride, wanted):
-    for i in range(out.size):
-        out[i] = line[i * stride]
-    if wanted:
-        for i in range(out.size):
-            further[i] = 0
+# scratch slots: the best so far, what their positions are further than their window's beginning, phases of a row
+BEST, FURTHER, PHASES = 3, 4, 5
 
 
 @inlined
-def _one(out, further, line, stride, number, wanted):
-    """Another element of every window. Of NaNs the last wins."""
-    for i in range(out.size):
-        v, best = line[i * stride], out[i]
-        wins = (v > best) | (v != v)
-        out[i] = v if wins else best
-        if wanted:
-            further[i] = number if wins else further[i]
+def _wins(v, best):
+    """Of equals the first stays, of NaNs the last."""
+    return (v > best) | (v != v)
 
 
 @compiled
-def _element(out, further, line, stride, number, wanted):
-    """Strides of 1 and 2 are told to the compiler, which then shuffles whole vectors."""
-    if number == 0:
-        if stride == 1:
-            _begin(out, further, line, 1, wanted)
-        elif stride == 2:
-            _begin(out, further, line, 2, wanted)
-        else:
-            _begin(out, further, line, stride, wanted)
-    elif wanted:
-        if stride == 1:
-            _one(out, further, line, 1, number, True)
-        elif stride == 2:
-            _one(out, further, line, 2, number, True)
-        else:
-            _one(out, further, line, stride, number, True)
-    elif stride == 1:
-        _one(out, further, line, 1, number, False)
-    elif stride == 2:
-        _one(out, further, line, 2, number, False)
-    else:
-        _one(out, further, line, stride, number, False)
+def _one(best, further, line, number):
+    for i in range(best.size):
+        v, top, f = line[i], best[i], further[i]
+        wins = _wins(v, top)
+        best[i], further[i] = v if wins else top, number if wins else f
 
 
 @compiled
-def _alike(out, where, plane, sides, d, h, w, stride):
+def _two(best, further, a, b, number):
+    """Two neighbours: the best stays in its register."""
+    second = np.int32(number + 1)
+    for i in range(best.size):
+        v, w, top, f = a[i], b[i], best[i], further[i]
+        wins = _wins(v, top)
+        top, f = v if wins else top, number if wins else f
+        wins = _wins(w, top)
+        best[i], further[i] = w if wins else top, second if wins else f
+
+
+@compiled
+def _three(best, further, a, b, c, number):
+    second, third = np.int32(number + 1), np.int32(number + 2)
+    for i in range(best.size):
+        u, v, w, top, f = a[i], b[i], c[i], best[i], further[i]
+        wins = _wins(u, top)
+        top, f = u if wins else top, number if wins else f
+        wins = _wins(v, top)
+        top, f = v if wins else top, second if wins else f
+        wins = _wins(w, top)
+        best[i], further[i] = w if wins else top, third if wins else f
+
+
+@compiled
+def _alike(out, where, best, further, phases, room, plane, sides, d, h, w, stride):
     """Regular windows of one row: d, h and w are the entries of the first."""
-    begin = (d[0] * sides[0] + h[0]) * sides[1] + w[0]
-    further = scratch(SLOT, out.size, plane).view(np.int32)[: out.size]
-    reach = (out.size - 1) * stride + 1
+    width, step, count = w[1] - w[0], w[2], best.size
+    begin, reach = (d[0] * sides[0] + h[0]) * sides[1] + w[0], (out.size - 1) * stride + width
+    best[:] = -math.inf
+    further[:] = 0
     for i in range(d[0], d[1], d[2]):
         for j in range(h[0], h[1], h[2]):
-            for k in range(w[0], w[1], w[2]):
-                at = (i * sides[0] + j) * sides[1] + k
-                _element(out, further, plane[at : at + reach], stride, np.int32(at - begin), where.size > 0)
+            at = (i * sides[0] + j) * sides[1] + w[0]
+            split(phases, plane[at : at + reach], stride, room)
+            number, k = at - begin, 0
+            while k < width:
+                a = phases[place(k, stride, room) :][:count]
+                if step > 1 or k + 1 == width:
+                    _one(best, further, a, np.int32(number + k))
+                    k += step
+                    continue
+                b = phases[place(k + 1, stride, room) :][:count]
+                if k + 3 == width:
+                    c = phases[place(k + 2, stride, room) :][:count]
+                    _three(best, further, a, b, c, np.int32(number + k))
+                    k += 3
+                else:
+                    _two(best, further, a, b, np.int32(number + k))
+                    k += 2
+    for i in range(out.size):
+        out[i] = best[i]
     for i in range(where.size):
         where[i] = begin + i * stride + further[i]
 
 
 @compiled
-def _single(plane, sides, d, h, w):
-    """(largest, position) of one window."""
-    best, where = plane.dtype.type(-math.inf), -1
+def _single(out, where, o, plane, sides, d, h, w):
+    """Window o by itself."""
+    best, found = plane.dtype.type(-math.inf), -1
     for i in range(d[0], d[1], d[2]):
         for j in range(h[0], h[1], h[2]):
             at = (i * sides[0] + j) * sides[1]
             for k in range(w[0], w[1], w[2]):
                 v = plane[at + k]
-                if v > best or v != v or where < 0:
-                    best, where = v, at + k
-    return best, where
+                if v > best or v != v or found < 0:
+                    best, found = v, at + k
+    out[o] = best
+    if where.size:
+        where[o] = found
 
 
 @compiled
 def _rows(begin, end, y, indices, x, sides, windows_d, windows_h, windows_w, stretch):
     OD, OH, OW = windows_d.shape[1], windows_h.shape[1], windows_w.shape[1]
-    lo, hi, _, stride = stretch
+    lo, hi, width, stride = stretch
+    count = whole(hi - lo)
+    room = room_for(count, width, stride)
+    best, phases = scratch(BEST, count, x), scratch(PHASES, stride * room, x)
+    further = scratch(FURTHER, count, x).view(np.int32)[:count]
+    p, o = begin // (OD * OH), begin % (OD * OH)
+    i, j = o // OH, o % OH
     for row in range(begin, end):
-        p, o = row // (OD * OH), row % (OD * OH)
         plane, out = x[p], y[row]
         where = indices[row] if indices.shape[0] else indices.reshape(-1)
-        d = windows_d[p if windows_d.shape[0] > 1 else 0, o // OH]
-        h = windows_h[p if windows_h.shape[0] > 1 else 0, o % OH]
+        d = windows_d[p if windows_d.shape[0] > 1 else 0, i]
+        h = windows_h[p if windows_h.shape[0] > 1 else 0, j]
         w = windows_w[p if windows_w.shape[0] > 1 else 0]
-        none = d[0] >= d[1] or h[0] >= h[1]
-        if none or hi <= lo:
+        first, past = lo, hi
+        if d[0] >= d[1] or h[0] >= h[1] or hi <= lo:
             first, past = OW, OW
         else:
-            first, past = lo, hi
-            _alike(out[lo:hi], where[lo:hi], plane, sides, d, h, w[lo], stride)
-        for i in range(OW):
-            if i < first or i >= past:
-                out[i], k = _single(plane, sides, d, h, w[i])
-                if where.size:
-                    where[i] = k
+            _alike(out[lo:hi], where[lo:hi], best, further, phases, room, plane, sides, d, h, w[lo], stride)
+        for k in range(first):
+            _single(out, where, k, plane, sides, d, h, w[k])
+        for k in range(past, OW):
+            _single(out, where, k, plane, sides, d, h, w[k])
+        j += 1
+        if j == OH:
+            i, j = i + 1, 0
+            if i == OD:
+                p, i = p + 1, 0
 
 
 @kernel
