@@ -169,7 +169,12 @@ class Function:
                 value = value._data
             if type(value) is _ndarray:
                 arrays[i] = value if strided or value.flags.c_contiguous else contiguous(value)
-            elif type(value) not in _PLAIN and hasattr(value, "__cuda_array_interface__"):
+            elif type(value) in _PLAIN:
+                continue
+            elif isinstance(value, _ndarray):
+                # a memory map, say
+                arrays[i] = value if strided else contiguous(value.view(_ndarray))
+            elif hasattr(value, "__cuda_array_interface__"):
                 value = adopt(value)
                 device = same_device(value)
                 arrays[i] = value if strided else contiguous(value)

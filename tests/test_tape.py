@@ -75,6 +75,14 @@ def test_strides_are_copied_unless_asked_for():
     np.testing.assert_array_equal(x.grad, w.data.T)
 
 
+def test_memory_maps_are_arrays(tmp_path):
+    mapped = np.memmap(tmp_path / "data", np.float32, "w+", shape=(4, 3))
+    mapped[...] = np.arange(12).reshape(4, 3)
+    x = leaf(1, 1)
+    for part in (mapped[0, :2], mapped[:2, 1], mapped[::2, 0]):
+        np.testing.assert_array_equal(Mul.apply(x, part).numpy(), np.array(part))
+
+
 def test_several_outputs_of_which_some_are_used():
     x = leaf(1, 2, 3, 4)
     first, second, order = Halves.apply(x)
