@@ -7,7 +7,8 @@ On targets with AMX a packed float32 operand holds, behind the panels of the reg
     flags    one number a panel: 1 where it holds what tiles cannot multiply (Inf, NaN, what is too large for bf16)
 
 That makes 10 bytes an element instead of 4. The register tile's panels are there for small products, for those with a
-flag, and for processes that the system gives no tiles.
+flag, and for processes that the system gives no tiles. What it saves: splitting a layer's 128 x 784 weights took 25 us
+on one core of a Zen 4, and 64 rows' tile products take as long by the counts of amx.py, at 3 GHz.
 
 All of it begins at multiples of 64 bytes from the array's start, which itself may lie anywhere. Where that is no such
 multiple, a row of a tile straddles two lines of the cache, and B's six tile loads take twice as long: by the counts of
