@@ -140,6 +140,20 @@ def test_nan_stays_where_it_is_seen(backend, dtype):
     assert np.array_equal(np.isnan(y), np.broadcast_to(seen, y.shape))
 
 
+@pytest.mark.parametrize("groups", [1, 3], ids=["", "depthwise"])
+def test_infinity_reaches_the_gradients_of_the_taps_that_see_it(backend, dtype, groups):
+    x, dy = np.ones((2, 3, 1, 6, 9), dtype), np.ones((2, 3, 1, 6, 9), dtype)
+    x[1, 1, 0, 2, 0] = np.inf
+    dweight = poison((3, 3 // groups, 1, 3, 3), dtype)
+    none, w = absent(dtype), np.ones_like(dweight)
+    numbers = (1, 1, 1, 0, 1, 1, 1, 1, 1, groups, False)
+    backend("conv.conv_backward", none, dweight, none, dy, x, w, none, none, 0, *numbers)
+    want = np.zeros(dweight.shape, bool)
+    # the first column is seen through all taps but the last of a row
+    want[(1, 0) if groups == 3 else (slice(None), 1)][..., :2] = True
+    assert np.array_equal(np.isinf(dweight), want) and not np.isnan(dweight).any()
+
+
 @pytest.mark.parametrize("case", [CASES[i] for i in (2, 5, 9, 14)], ids=[IDS[i] for i in (2, 5, 9, 14)])
 def test_same_bits_for_any_number_of_threads(rng, dtype, case):
 

@@ -10,12 +10,13 @@ and the channels too, by shape alone; each part has a sum of its own, and the pa
 from .. import shared
 from ..jit import compiled, parallel_for, scratch
 from ..shared import prepare
-from .convolve import WORK, block_of, cut_plane
+from .convolve import CHANNEL_PLACES, PLACES, WORK
+from .depthwise import channel_gradients
 from .pack import Panels, address_of, matrix, pack_panel, panel_size, panel_width
 from .target import ROWS, VECTOR_BYTES
 from .tile import ADD
 from .tiles import tiles
-from .window import fill_pieces, fill_stage, fill_taps, numbers, pack_depth, panels_size, stage_of
+from .window import block_of, cut_plane, fill_pieces, fill_stage, fill_taps, numbers, pack_depth, panels_size, stage_of
 
 CHUNKS = 16  # of the whole sum
 SUMS = 2**21  # elements of all partial sums
@@ -111,7 +112,12 @@ def weight_gradient(dw, dz, x, images, groups, lines, channels, windows, size, a
         if not accumulate:
             _zero(dw)
         return
-    cut = cut_plane(height, width, channels, z, y, x_window, 1)
+    if lines == 1 and channels == 1:
+        cut = cut_plane(height, width, CHANNEL_PLACES, 1, z, y, x_window, 1)
+        grain = max(1, int(WORK / 4) // (images * planes * height * width * taps))
+        parallel_for(channel_gradients, groups, grain, (dw, dz, x, windows, size, cut, images, accumulate))
+        return
+    cut = cut_plane(height, width, PLACES, channels, z, y, x_window, 1)
     blocks = images * planes * cut.blocks
     depth = channels * taps
     work = float(cut.rows * cut.columns) * groups * lines * depth

@@ -19,13 +19,15 @@ from typing import NamedTuple
 from .. import shared
 from ..jit import compiled, parallel_for, scratch
 from ..shared import prepare
+from .depthwise import channel_block
 from .epilogue import finish_rows, in_registers
-from .pack import Panels, address_of, panel_size, panel_width
+from .pack import Panels, address_of, matrix, pack_panel, panel_size, panel_width
 from .target import ROWS, VECTOR_BYTES
 from .tile import ADD
 from .tiles import KC, tiles
 from .window import (
-    Block,
+    block_of,
+    cut_plane,
     fill_pieces,
     fill_stage,
     fill_taps,
@@ -36,18 +38,9 @@ from .window import (
 )
 
 PLACES = 256  # results of a block, about: the rows of the stage beyond its own are then few
+CHANNEL_PLACES = 4096  # of a block of a single channel: with its sums it fits L1
 PANELS = 8192  # elements of the panels that are packed at a time: they fit L1
-STAGED = 65_536  # elements of a stage: they fit a quarter of L2
 WORK = 4e5  # multiply-adds that are worth handing to another thread
-
-
-class Cut(NamedTuple):
-    """How the results of a plane are cut: blocks of rows x columns, `across` side by side."""
-
-    rows: int
-    columns: int
-    across: int
-    blocks: int
 
 
 class Filter(NamedTuple):
@@ -71,41 +64,24 @@ class Result(NamedTuple):
 
 
 @compiled
-def cut_plane(height, width, channels, z, y, x, edge):
-    """Blocks of whole rows, or of parts of one row where a row is long. edge: places that cost as much as one."""
-    if width >= PLACES:
-        across = (width + PLACES - 1) // PLACES
-        columns = ((width + across - 1) // across + edge - 1) // edge * edge
-        across = (width + columns - 1) // columns
-        return Cut(1, columns, across, height * across)
-    best, least = 1, 0
-    for rows in range(1, min(height, max(1, PLACES // max(1, width))) + 1):
-        if rows > 1 and channels * stage_of(z, y, x, rows, width).plane > STAGED:
-            break
-        full, rest = height // rows, height % rows
-        cost = full * ((rows * width + edge - 1) // edge) + (rest * width + edge - 1) // edge
-        # what is staged twice, and a block's own cost
-        cost = cost * edge + (full + (rest > 0)) * 8
-        if least == 0 or cost <= least:
-            best, least = rows, cost
-    return Cut(best, width, 1, (height + best - 1) // best)
-
-
-@compiled
-def block_of(cut, number, z, height, width):
-    top, left = number // cut.across * cut.rows, number % cut.across * cut.columns
-    return Block(z, top, left, min(cut.rows, height - top), min(cut.columns, width - left))
-
-
-@compiled
 def _pack_weights(begin, end, packed, w, bias, filter_, per_group, lines, channels, counts, depth):
     """Panels begin .. end, groups after one another: the weights of ROWS lines, a step for each channel and tap."""
     panels = (lines + ROWS - 1) // ROWS
     zf, yf, xf = filter_.first
     zs, ys, xs = filter_.step
+    seen = channels * counts[0] * counts[1] * counts[2]
+    # a line's weights one after the other, as in forward
+    in_order = filter_.line == seen and channels * filter_.channel == seen and filter_.step == (1, 1, 1)
     for number in range(begin, end):
         group, panel = number // panels, number % panels
         at = number * panel_size(ROWS, depth)
+        if in_order:
+            matrix_of = matrix(w[group * per_group :], seen, lines, True)
+            pack_panel(packed, at, ROWS, matrix_of, panel * ROWS, 0, seen)
+            if bias.size:
+                for i in range(ROWS):
+                    packed[at + seen * ROWS + i] = bias[group * lines + min(panel * ROWS + i, lines - 1)]
+            continue
         for i in range(ROWS):
             line = min(panel * ROWS + i, lines - 1)
             to = at + i
@@ -185,6 +161,50 @@ def _blocks(begin, end, y, source, packed, windows, result, cut, groups, lines, 
 
 
 @compiled
+def _channels(begin, end, y, source, w, windows, result, cut, groups, filter_, per_group, epilogue):
+    """As _blocks, where each group is one channel that gives one: see depthwise.py."""
+    z_window, y_window, x_window = windows
+    planes, height, width = result.size
+    places, full_places = planes * height * width, result.full[0] * result.full[1] * result.full[2]
+    source_size = z_window.size * y_window.size * x_window.size
+    taps = z_window.taps * y_window.taps * x_window.taps
+    stage = stage_of(z_window, y_window, x_window, cut.rows, cut.columns)
+    direct = full_places == places
+    table = numbers(2, taps)
+    fill_taps(table, stage, z_window, y_window, x_window)
+    staged = scratch(6, stage.plane + panel_width(y), y)
+    sums = scratch(7, cut.rows * max(stage.pitch, cut.columns), y)
+    weights = scratch(1, taps, y)
+    z_first, y_first, x_first = filter_.first
+    z_step, y_step, x_step = filter_.step
+    for number in range(begin, end):
+        rest, place = number // cut.blocks, number % cut.blocks
+        channel, plane = rest // planes, rest % planes
+        group = channel % groups
+        t = 0
+        for tz in range(z_window.taps):
+            for ty in range(y_window.taps):
+                row = (z_first + tz * z_step) * filter_.height + y_first + ty * y_step
+                at_row = group * per_group + row * filter_.width + x_first
+                for tx in range(x_window.taps):
+                    weights[t] = w[at_row + tx * x_step]
+                    t += 1
+        bias = epilogue.bias[group] if epilogue.bias.size else y.dtype.type(0)
+        block = block_of(cut, place, plane, height, width)
+        count = block.rows * block.columns
+        if direct:
+            target, corner, ldc = y, channel * places + (plane * height + block.y) * width + block.x, width
+        else:
+            target, corner, ldc = scratch(4, count, y), 0, block.columns
+        begins = channel * source_size
+        channel_block(target, corner, ldc, source, begins, weights, table, windows, stage, block, bias, staged, sums)
+        if direct:
+            finish_rows(epilogue, y, corner, corner, count)
+        else:
+            _scatter(y, channel * full_places, result, block, target, 1, count)
+
+
+@compiled
 def _scatter(y, first_line, result, block, values, lines, count):
     """Results that have `count` places in a row, to where they belong."""
     places = result.full[0] * result.full[1] * result.full[2]
@@ -229,12 +249,18 @@ def convolve(y, source, w, images, groups, lines, channels, windows, filter_, pe
     if depth == 0:
         parallel_for(_zeros, images * groups * lines, 64, (y, result))
         return
+    if lines == 1 and channels == 1 and taps:
+        cut = cut_plane(height, width, CHANNEL_PLACES, 1, z, y_window, x_window, 1)
+        grain = max(1, int(WORK / 4) // (cut.rows * cut.columns * taps))
+        arguments = (y, source, w, windows, result, cut, groups, filter_, per_group, epilogue)
+        parallel_for(_channels, images * groups * planes * cut.blocks, grain, arguments)
+        return
     panels = groups * ((lines + ROWS - 1) // ROWS)
     packed = scratch(0, panels * panel_size(ROWS, depth), y)
     counts = (z.taps, y_window.taps, x_window.taps)
-    arguments = (packed, w, bias, filter_, per_group, lines, channels, counts, depth)
-    parallel_for(_pack_weights, panels, max(1, 16384 // (ROWS * depth)), arguments)
-    cut = cut_plane(height, width, channels, z, y_window, x_window, panel_width(y) // 2)
+    weights = (packed, w, bias, filter_, per_group, lines, channels, counts, depth)
+    parallel_for(_pack_weights, panels, max(1, 16384 // (ROWS * depth)), weights)
+    cut = cut_plane(height, width, PLACES, channels, z, y_window, x_window, panel_width(y) // 2)
     work = float(cut.rows * cut.columns) * lines * depth
     prepare(shared.TILES if y.itemsize == 4 else shared.TILES + 1)
     parallel_for(

@@ -18,6 +18,8 @@ from ..jit import compiled, exact
 from ..state import as_pointer, scratch_address
 from .pack import copy_vector, panel_size
 
+STAGED = 65_536  # elements of a stage: they fit a quarter of L2
+
 
 class Window(NamedTuple):
     """One dimension: at tap t, place o of the result sees place o * stride + first + t * step of the source."""
@@ -37,6 +39,15 @@ class Block(NamedTuple):
     x: int
     rows: int
     columns: int
+
+
+class Cut(NamedTuple):
+    """How the results of a plane are cut: blocks of rows x columns, `across` side by side."""
+
+    rows: int
+    columns: int
+    across: int
+    blocks: int
 
 
 class Stage(NamedTuple):
@@ -63,6 +74,34 @@ def stage_of(z, y, x, rows, columns):
     staged = (rows - 1) * y.stride + reach(y)
     part = ((columns - 1) * x.stride + reach(x) + x.stride - 1) // x.stride
     return Stage(staged, part, part * x.stride, z.taps * staged * part * x.stride)
+
+
+@compiled
+def cut_plane(height, width, most, channels, z, y, x, edge):
+    """Blocks of whole rows, or of parts of one row where a row is long. most: places of a block, about; edge: places
+    that cost as much as one."""
+    if width >= most:
+        across = (width + most - 1) // most
+        columns = ((width + across - 1) // across + edge - 1) // edge * edge
+        across = (width + columns - 1) // columns
+        return Cut(1, columns, across, height * across)
+    best, least = 1, 0
+    for rows in range(1, min(height, max(1, most // max(1, width))) + 1):
+        if rows > 1 and channels * stage_of(z, y, x, rows, width).plane > STAGED:
+            break
+        full, rest = height // rows, height % rows
+        cost = full * ((rows * width + edge - 1) // edge) + (rest * width + edge - 1) // edge
+        # what is staged twice, and a block's own cost
+        cost = cost * edge + (full + (rest > 0)) * 8
+        if least == 0 or cost <= least:
+            best, least = rows, cost
+    return Cut(best, width, 1, (height + best - 1) // best)
+
+
+@compiled
+def block_of(cut, number, z, height, width):
+    top, left = number // cut.across * cut.rows, number % cut.across * cut.columns
+    return Block(z, top, left, min(cut.rows, height - top), min(cut.columns, width - left))
 
 
 @compiled
