@@ -104,15 +104,37 @@ def _input_gradient(out, slope, line, w, near, scale, shift, plain, product):
 
 
 @compiled
+def _coefficients(x, mean, rstd, r):
+    """near, scale and shift of row r: n = (line - near) scale + shift"""
+    centre = mean[r] if mean.size else 0.0
+    near = x.dtype.type(centre)
+    return near, x.dtype.type(rstd[r]), x.dtype.type((near - centre) * rstd[r])
+
+
+@compiled
 def _share(share_w, share_b, slope, line, near, scale, shift):
     """What a row adds to the gradients of weight and bias."""
-    if share_b.size:
-        for i in range(line.size):
-            share_w[i] += slope[i] * ((line[i] - near) * scale + shift)
-            share_b[i] += slope[i]
-    else:
-        for i in range(line.size):
-            share_w[i] += slope[i] * ((line[i] - near) * scale + shift)
+    for i in range(share_w.size):
+        share_w[i] += slope[i] * ((line[i] - near) * scale + shift)
+    for i in range(share_b.size):
+        share_b[i] += slope[i]
+
+
+@compiled
+def _share_of_four(share_w, share_b, r, dy, x, mean, rstd):
+    """What rows r .. r + 3 add: sums are loaded and stored once for all."""
+    near0, scale0, shift0 = _coefficients(x, mean, rstd, r)
+    near1, scale1, shift1 = _coefficients(x, mean, rstd, r + 1)
+    near2, scale2, shift2 = _coefficients(x, mean, rstd, r + 2)
+    near3, scale3, shift3 = _coefficients(x, mean, rstd, r + 3)
+    s0, s1, s2, s3 = dy[r], dy[r + 1], dy[r + 2], dy[r + 3]
+    x0, x1, x2, x3 = x[r], x[r + 1], x[r + 2], x[r + 3]
+    for i in range(share_w.size):
+        one = s0[i] * ((x0[i] - near0) * scale0 + shift0) + s1[i] * ((x1[i] - near1) * scale1 + shift1)
+        two = s2[i] * ((x2[i] - near2) * scale2 + shift2) + s3[i] * ((x3[i] - near3) * scale3 + shift3)
+        share_w[i] += one + two
+    for i in range(share_b.size):
+        share_b[i] += (s0[i] + s1[i]) + (s2[i] + s3[i])
 
 
 @compiled
@@ -121,17 +143,19 @@ def _chunks(begin, end, dx, shares, biases, dy, x, w, mean, rstd, rows):
         share_w, share_b = shares[chunk], biases[chunk]
         share_w[:] = 0
         share_b[:] = 0
-        for r in range(chunk * rows, min(x.shape[0], (chunk + 1) * rows)):
-            slope, line, centre = dy[r], x[r], mean[r] if mean.size else 0.0
-            near = x.dtype.type(centre)
-            scale, shift = x.dtype.type(rstd[r]), x.dtype.type((near - centre) * rstd[r])
-            if dx.size:
-                plain, product = _means(slope, line, w, near, scale, shift)
-                if not mean.size:
-                    plain = x.dtype.type(0)
-                _input_gradient(dx[r], slope, line, w, near, scale, shift, plain, product)
-            if share_w.size:
-                _share(share_w, share_b, slope, line, near, scale, shift)
+        last = min(x.shape[0], (chunk + 1) * rows)
+        for first in range(chunk * rows, last, 4):
+            for r in range(first, min(last, first + 4)):
+                near, scale, shift = _coefficients(x, mean, rstd, r)
+                if dx.size:
+                    plain, product = _means(dy[r], x[r], w, near, scale, shift)
+                    if not mean.size:
+                        plain = x.dtype.type(0)
+                    _input_gradient(dx[r], dy[r], x[r], w, near, scale, shift, plain, product)
+                if first + 4 > last:
+                    _share(share_w, share_b, dy[r], x[r], near, scale, shift)
+            if first + 4 <= last:
+                _share_of_four(share_w, share_b, first, dy, x, mean, rstd)
 
 
 @compiled
@@ -149,7 +173,7 @@ def _differentiate(dx, dw, db, dy, x, w, mean, rstd, accumulate):
     N, D = x.shape
     rows = min(MOST, max(LEAST, GRAIN // max(D, 1)))
     chunks = (N + rows - 1) // rows
-    wide, biased = D if dw.size or db.size else 0, D if db.size else 0
+    wide, biased = D if dw.size else 0, D if db.size else 0
     space = scratch(SLOT, chunks * (wide + biased), x)
     shares, biases = space[: chunks * wide].reshape(chunks, wide), space[chunks * wide :].reshape(chunks, biased)
     grain = max(1, GRAIN // max(rows * D, 1))

@@ -5,12 +5,12 @@ enough for lines of memory. Statistics are those of norm_parts.py, a column each
 """
 
 from ..jit import compiled, parallel_for, scratch
-from .norm_parts import GRAIN, inverse_root, join
+from .norm_parts import GRAIN, apart, inverse_root, join
 
 # positions up to which vectors lie across channels
 FEW = 16
-# columns of a tile, and samples of a block
-WIDTH, ROWS = 128, 64
+# columns of a tile; samples of a block, and of the first one, which is read twice
+WIDTH, ROWS, HEAD = 256, 192, 64
 # scratch slots: lines of a tile in the dtype, and in float64
 NARROW, WIDE = 3, 4
 
@@ -31,6 +31,34 @@ def _tile(t, x, channels):
     return first, last, first * x.shape[2], last * x.shape[2]
 
 
+# sums over several rows at a time are loaded and stored once for all; each loop writes one line and reads few, as LLVM
+# gives up where it would have to look for overlaps of more than eight pairs
+
+
+@compiled
+def _deviations(first, second, centre, x, o, left, right):
+    """Of four rows."""
+    a, b, c, d = x[o, left:right], x[o + 1, left:right], x[o + 2, left:right], x[o + 3, left:right]
+    for i in range(first.size):
+        m = centre[i]
+        first[i] += (apart(a[i], m) + apart(b[i], m)) + (apart(c[i], m) + apart(d[i], m))
+    for i in range(second.size):
+        m = centre[i]
+        p, q, r, s = apart(a[i], m), apart(b[i], m), apart(c[i], m), apart(d[i], m)
+        second[i] += (p * p + q * q) + (r * r + s * s)
+
+
+@compiled
+def _slopes(first, second, near, slope, x, o, left, right):
+    """Of two rows, sums of slope and of slope (x - near)."""
+    a, b = x[o, left:right], x[o + 1, left:right]
+    p, q = slope[o, left:right], slope[o + 1, left:right]
+    for i in range(first.size):
+        first[i] += p[i] + q[i]
+    for i in range(second.size):
+        second[i] += p[i] * apart(a[i], near[i]) + q[i] * apart(b[i], near[i])
+
+
 @compiled
 def _column_moments(x, left, right, centre, first, second, means, squares):
     """Mean and squared deviations of each column of the matrix x[:, left:right]."""
@@ -38,7 +66,7 @@ def _column_moments(x, left, right, centre, first, second, means, squares):
     centre[:] = 0
     means[:] = 0
     squares[:] = 0
-    head = min(O, ROWS)
+    head = min(O, HEAD)
     for o in range(head):
         line = x[o, left:right]
         for i in range(centre.size):
@@ -46,14 +74,18 @@ def _column_moments(x, left, right, centre, first, second, means, squares):
     share = x.dtype.type(1.0 / max(head, 1))
     for i in range(centre.size):
         centre[i] *= share
-    for begin in range(0, O, ROWS):
+    begin = 0
+    while begin < O:
         first[:] = 0
         second[:] = 0
-        end = min(O, begin + ROWS)
-        for o in range(begin, end):
+        end = min(O, begin + ROWS if begin else HEAD)
+        fours = (end - begin) // 4 * 4
+        for o in range(begin, begin + fours, 4):
+            _deviations(first, second, centre, x, o, left, right)
+        for o in range(begin + fours, end):
             line = x[o, left:right]
             for i in range(centre.size):
-                d = line[i] - centre[i]
+                d = apart(line[i], centre[i])
                 first[i] += d
                 second[i] += d * d
         for i in range(centre.size):
@@ -61,6 +93,7 @@ def _column_moments(x, left, right, centre, first, second, means, squares):
                 begin, means[i], squares[i], end - begin, float(centre[i]), float(first[i]), float(second[i])
             )
             centre[i] = means[i]
+        begin = end
 
 
 @compiled
@@ -117,7 +150,11 @@ def _column_slopes(slope, x, left, right, near, first, second, plain, product):
     for begin in range(0, x.shape[0], ROWS):
         first[:] = 0
         second[:] = 0
-        for o in range(begin, min(x.shape[0], begin + ROWS)):
+        end = min(x.shape[0], begin + ROWS)
+        twos = (end - begin) // 2 * 2
+        for o in range(begin, begin + twos, 2):
+            _slopes(first, second, near, slope, x, o, left, right)
+        for o in range(begin + twos, end):
             s, v = slope[o, left:right], x[o, left:right]
             for i in range(near.size):
                 first[i] += s[i]
