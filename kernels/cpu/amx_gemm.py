@@ -204,7 +204,7 @@ def _grid(down, across, depth):
 
 @compiled
 def amx_gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
-    """c (+)= a @ b, then the epilogue: gemm.gemm for float32 where state.PRODUCTS is not 0, with k >= 1."""
+    """c (+)= a @ b, then the epilogue: nest.gemm for float32 where state.PRODUCTS is not 0, with k >= 1."""
     products = load(PRODUCTS)
     block = parts_of(products) * 2 * TILE
     a_panels, b_panels = panel_blocks(min(m, LINES)), panel_blocks(min(n, LINES))

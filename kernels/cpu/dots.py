@@ -19,12 +19,11 @@ from .epilogue import beginning, finish_rows, in_registers, with_activation
 from .pack import address_of
 from .target import DOUBLE_LANES, FLOAT_LANES, MASKED, VECTOR_BYTES
 from .tile import ADD, FROM_BIAS, Emitter, has
+from .tiles import CHUNK_WORK, SMALL
 
 _i32, _i64 = ir.IntType(32), ir.IntType(64)
 
 ROWS = 4
-CHUNK_WORK = 4e5  # multiply-adds that are worth handing to another thread
-SMALL = 400_000  # multiply-adds below which a product stays on the calling thread
 
 
 def _blocks(lanes):

@@ -1,9 +1,9 @@
 """Matrix products of arrays, one and many."""
 
 from ..jit import compiled, kernel, parallel_for
-from .nest import CHUNK_WORK
 from .pack import matrix
 from .product import prepare_product, product
+from .tiles import CHUNK_WORK
 
 
 @compiled

@@ -24,17 +24,15 @@ from .dots import along_depth, dot_products, suits, times_vector
 from .epilogue import beginning, finish_rows, in_registers
 from .pack import Panels, address_of, lies, pack_panel, panel_size, panel_width
 from .target import MASKED, ROWS
-from .tiles import KC, tiles
+from .tiles import CHUNK_WORK, KC, SMALL, tiles
 
 WORKSPACE = 2**22  # elements of packed panels
 LINES = 2**13  # rows, and columns, packed at a time
 ROWS_PER_CHUNK = 8  # panels; KC deep they fit a quarter of a small L2
-CHUNK_WORK = 4e5  # multiply-adds that are worth handing to another thread: some 5 us
 CHUNKS = 64  # a large product is cut into about as many: large chunks read A and B less often
 ROW_COLUMNS = 2048  # fewest columns of a chunk of a single row
 WAYS = 8  # lines of L1 that may have the same place
 REUSE = 256  # times an element is used from which packing it pays
-SMALL = 400_000  # multiply-adds below which a product stays on the calling thread
 
 
 class Place(NamedTuple):

@@ -8,6 +8,8 @@ from .pack import Panels
 from .target import DOUBLE_LANES, FLOAT_LANES, MASKED, VECTORS
 from .tile import ADD, ROW_VECTORS, tile
 
+CHUNK_WORK = 4e5  # multiply-adds that are worth handing to another thread: some 5 us
+SMALL = 400_000  # multiply-adds below which a product stays on the calling thread
 KC = 256  # steps of a tile: B's panel (KC x 32 floats) stays in L1, a chunk's part of A in L2
 
 
