@@ -114,40 +114,34 @@ def numbers(slot, n):
 def fill_stage(out, stage, source, at, channels, z, y, x, block):
     """Copy what the block needs of `channels` channels; the first begins at source[at]."""
     top, left = block.y * y.stride + lowest(y), block.x * x.stride + lowest(x)
-    for c in range(channels):
-        for tz in range(z.taps):
-            place_z = block.z * z.stride + z.first + tz * z.step
-            for row in range(stage.rows):
-                place_y = top + row
-                to = c * stage.plane + (tz * stage.rows + row) * stage.pitch
-                line = out[to : to + stage.pitch]
-                if place_z < 0 or place_z >= z.size or place_y < 0 or place_y >= y.size:
-                    for i in range(line.size):
-                        line[i] = 0
-                    continue
-                begin = at + ((c * z.size + place_z) * y.size + place_y) * x.size
-                for rest in range(x.stride):
-                    _sorted_row(line[rest * stage.part : (rest + 1) * stage.part], source, begin, left + rest, x)
-
-
-@compiled
-def _sorted_row(part, source, begin, left, x):
-    """part[i] = the source's row at left + i * stride, 0 outside."""
-    first = min(part.size, max(0, (x.stride - 1 - left) // x.stride))
-    last = max(first, min(part.size, (x.size - 1 - left) // x.stride + 1))
-    for i in range(first):
-        part[i] = 0
-    inside = part[first:last]
-    if x.stride == 1:
-        row = source[begin + left + first : begin + left + last]
-        for i in range(row.size):
-            inside[i] = row[i]
-    else:
-        at = begin + left + first * x.stride
-        for i in range(inside.size):
-            inside[i] = source[at + i * x.stride]
-    for i in range(last, part.size):
-        part[i] = 0
+    for rest in range(x.stride):
+        # the places of a row that lie inside are the same for all rows
+        first = min(stage.part, max(0, (x.stride - 1 - left - rest) // x.stride))
+        last = max(first, min(stage.part, (x.size - 1 - left - rest) // x.stride + 1))
+        for c in range(channels):
+            for tz in range(z.taps):
+                place_z = block.z * z.stride + z.first + tz * z.step
+                inside_z = place_z >= 0 and place_z < z.size
+                to = c * stage.plane + tz * stage.rows * stage.pitch + rest * stage.part
+                begin = at + ((c * z.size + place_z) * y.size + top) * x.size + left + rest
+                for row in range(stage.rows):
+                    place_y = top + row
+                    inside = inside_z and place_y >= 0 and place_y < y.size
+                    from_, until = (first, last) if inside else (stage.part, stage.part)
+                    for i in range(from_):
+                        out[to + i] = 0
+                    line = out[to + from_ : to + until]
+                    if x.stride == 1:
+                        given = source[begin + from_ : begin + from_ + line.size]
+                        for i in range(given.size):
+                            line[i] = given[i]
+                    else:
+                        for i in range(line.size):
+                            line[i] = source[begin + (from_ + i) * x.stride]
+                    for i in range(until, stage.part):
+                        out[to + i] = 0
+                    to += stage.pitch
+                    begin += x.size
 
 
 @compiled
@@ -185,9 +179,18 @@ def pack_patches(panel, at, width, stage, plane, taps, pieces, count, begin, end
     """Steps begin .. end, each a channel and a tap. What a piece spills the next one overwrites, the last one's falls
     into the gap."""
     channel, tap = begin // taps.size, begin % taps.size
+    # four pieces at most are nearly all there is: their places stay in registers, and what is left is the last again
+    second, third, fourth = 2 * min(1, count - 1), 2 * min(2, count - 1), 2 * min(3, count - 1)
+    from_1, from_2, from_3, from_4 = pieces[0], pieces[second], pieces[third], pieces[fourth]
+    to_1, to_2, to_3, to_4 = pieces[1], pieces[second + 1], pieces[third + 1], pieces[fourth + 1]
     for _ in range(begin, end):
         base = channel * plane + taps[tap]
-        for i in range(count):
+        copy_vector(stage, base + from_1, panel, at + to_1)
+        copy_vector(stage, base + from_2, panel, at + to_2)
+        if count > 2:
+            copy_vector(stage, base + from_3, panel, at + to_3)
+            copy_vector(stage, base + from_4, panel, at + to_4)
+        for i in range(4, count):
             copy_vector(stage, base + pieces[2 * i], panel, at + pieces[2 * i + 1])
         at += width
         tap += 1
