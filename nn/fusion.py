@@ -15,7 +15,7 @@ from .linear import Linear, LinearFunction
 from .parameter import Parameter
 
 # exact classes: a subclass may do anything
-_CODES = {ReLU: RELU, Sigmoid: SIGMOID, SiLU: SILU, Tanh: TANH}
+_CODES: dict[Any, int] = {ReLU: RELU, Sigmoid: SIGMOID, SiLU: SILU, Tanh: TANH}
 _FORWARDS = {kind: kind.forward for kind in (Linear, *_CODES)}
 
 
