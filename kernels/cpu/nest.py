@@ -32,6 +32,7 @@ ROWS_PER_CHUNK = 8  # panels; KC deep they fit a quarter of a small L2
 CHUNKS = 64  # a large product is cut into about as many: large chunks read A and B less often
 ROW_COLUMNS = 2048  # fewest columns of a chunk of a single row
 WAYS = 8  # lines of L1 that may have the same place
+PAGES = 2048  # about what a second TLB holds
 REUSE = 256  # times an element is used from which packing it pays
 
 
@@ -109,10 +110,12 @@ def _row_step(m):
 
 
 @compiled
-def _packs_a(a, m, n, item):
-    """Whether A is packed: what is used often is, and rows whose elements would share the same few lines of L1."""
+def _packs_a(a, m, n, k, item):
+    """Whether A is packed: what is used often is, rows whose elements would share the same few lines of L1, and steps
+    on more pages of memory than the processor keeps track of."""
     aliased = m > WAYS and a.step == 1 and a.line * item % 4096 == 0
-    return a.address == 0 or n > REUSE or aliased
+    scattered = k > PAGES and a.step * item >= 4096
+    return a.address == 0 or n > REUSE or aliased or scattered
 
 
 @compiled
@@ -143,7 +146,7 @@ def gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
         dot_products(m, n, k, a_lies, b_lies, c, ldc, accumulate, epilogue)
         return
     width = panel_width(c)
-    pack_a, pack_b = _packs_a(a_lies, m, n, c.itemsize), _packs_b(b_lies, m)
+    pack_a, pack_b = _packs_a(a_lies, m, n, k, c.itemsize), _packs_b(b_lies, m)
     height = ROWS if pack_a else _row_step(m)
     packed_lines = (min(m, LINES) if pack_a else 0) + (min(n, LINES) if pack_b else 0)
     mc, nc = LINES // ROWS * ROWS if pack_a else m, LINES // width * width if pack_b else n
