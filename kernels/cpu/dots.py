@@ -24,6 +24,7 @@ from .tiles import CHUNK_WORK, SMALL
 _i32, _i64 = ir.IntType(32), ir.IntType(64)
 
 ROWS = 4
+NEAR = 2**19  # bytes that stay in L2
 
 
 def _blocks(lanes):
@@ -190,9 +191,10 @@ def along_depth(a, b):
 
 
 @compiled
-def suits(m, k, a, b):
-    """Whether rows are too few to turn B for."""
-    return along_depth(a, b) and m <= (max(ROWS, k // 4) if MASKED else ROWS)
+def suits(m, k, item, a, b):
+    """Whether rows are too few to turn B for; they are read again for every block of columns, so they fit in L2."""
+    few = m <= ROWS or (MASKED and m <= k // 4 and m * k * item <= NEAR)
+    return along_depth(a, b) and few
 
 
 @compiled

@@ -142,7 +142,7 @@ def gemm(m, n, k, a, b, c, ldc, accumulate, epilogue):
     if n == 1 and ldc == 1 and along_depth(a_lies, b_lies):
         times_vector(m, k, a_lies, b_lies, c, accumulate, epilogue)
         return
-    if suits(m, k, a_lies, b_lies):
+    if suits(m, k, c.itemsize, a_lies, b_lies):
         dot_products(m, n, k, a_lies, b_lies, c, ldc, accumulate, epilogue)
         return
     width = panel_width(c)
