@@ -1,0 +1,75 @@
+"""Transposed convolution: forward is the gradient of a convolution's input, and the other way round.
+
+    forward             each remainder of a place modulo the stride sees taps of its own: see conv.py
+    gradient of input   a convolution of dy: see convolve.py
+    gradient of weight  conv_weight.py, x and dy in each other's place
+"""
+
+from .. import conv_checks, fused
+from ..jit import compiled, kernel, parallel_for, scratch
+from .conv import _bias_sums, _dz, _input_gradient
+from .conv_weight import weight_gradient
+from .convolve import Filter, Result, convolve
+from .epilogue import finish_rows, with_activation
+from .window import Window
+
+check_activation, check_kept = compiled(fused.check_activation), compiled(fused.check_kept)
+check_geometry = compiled(conv_checks.check_geometry)
+
+
+@compiled
+def _finish(begin, end, y, places, epilogue):
+    """Images and channels begin .. end: bias and activation."""
+    bias = epilogue.bias
+    for number in range(begin, end):
+        if bias.size:
+            row, shift = y[number * places : (number + 1) * places], bias[number % bias.size]
+            for i in range(row.size):
+                row[i] += shift
+        finish_rows(epilogue, y, number * places, number * places, places)
+
+
+@kernel
+def conv_transpose_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups):
+    """As the gradient of a convolution's input; bias and activation in a second pass over rows."""
+    check_activation(activation)
+    n, k, out_d, out_h, out_w = y.shape
+    c = x.shape[1]
+    strides, paddings, dilations = (sd, sh, sw), (pd, ph, pw), (dd, dh, dw)
+    check_geometry(c, k, groups, strides, paddings, dilations)
+    size, kernel_size, flat = (x.shape[2], x.shape[3], x.shape[4]), (w.shape[2], w.shape[3], w.shape[4]), y.reshape(-1)
+    arguments = (c // groups, groups, strides, paddings, dilations)
+    _input_gradient(flat, x.reshape(-1), w.reshape(-1), y.shape, size, kernel_size, *arguments)
+    places = out_d * out_h * out_w
+    if places and (b.size or activation):
+        epilogue = with_activation(b, z.reshape(-1), activation)
+        parallel_for(_finish, n * k, max(1, 16384 // places), (flat, places, epilogue))
+
+
+@kernel
+def conv_transpose_backward(
+    dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups, accumulate
+):
+    """The gradients that are not wanted are not computed: see kernels/cpu/convolve.py and conv_weight.py."""
+    check_activation(activation)
+    check_kept(activation, dy.size, y.size, z.size)
+    n, k, out_d, out_h, out_w = dy.shape
+    c, per_line, kd, kh, kw = w.shape
+    check_geometry(c, k, groups, (sd, sh, sw), (pd, ph, pw), (dd, dh, dw))
+    dz = dy.reshape(-1)
+    if activation != 0:
+        dz = scratch(3, dy.size, dy)
+        parallel_for(_dz, dy.size, 16384, (dz, dy.reshape(-1), y.reshape(-1), z.reshape(-1), activation))
+    windows = (Window(out_d, sd, -pd, dd, kd), Window(out_h, sh, -ph, dh, kh), Window(out_w, sw, -pw, dw, kw))
+    size, lines, taps = (x.shape[2], x.shape[3], x.shape[4]), c // groups, kd * kh * kw
+    if dx.size:
+        filter_ = Filter(per_line * taps, taps, (0, 0, 0), (1, 1, 1), kh, kw)
+        result, nothing = Result(size, (1, 1, 1), (0, 0, 0), size), with_activation(dx.reshape(-1)[:0], dz[:0], 0)
+        arguments = (n, groups, lines, per_line, windows, filter_, lines * per_line * taps, result, nothing)
+        convolve(dx.reshape(-1), dz, w.reshape(-1), *arguments)
+    if dweight.size:
+        flat = dweight.reshape(-1)
+        weight_gradient(flat, x.reshape(-1), dz, n, groups, lines, per_line, windows, size, accumulate)
+    if db.size:
+        places = out_d * out_h * out_w
+        parallel_for(_bias_sums, k, max(1, 65536 // max(1, n * places)), (db, dz, n, places, accumulate))
