@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 from ..kernels.scalar import NEEDS_INPUT
 from . import init
+from .conv_geometry import batched, check, check_weight, geometry_of, in_five, kernel_numbers, places_of, tuple_of
 from .doors import absent, call, empty
 from .factory import gradients_into, new_parameter
 from .linear import _activation_code
@@ -17,147 +18,64 @@ from .tape import Function
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "conv1d", "conv2d", "conv3d"]
 
-
-class Geometry(NamedTuple):
-    """The numbers of a convolution, a tuple entry for each of its dimensions."""
-
-    stride: tuple[int, ...]
-    front: tuple[int, ...]  # padding
-    back: tuple[int, ...]
-    dilation: tuple[int, ...]
-    groups: int
+# forward and backward; of a transposed convolution
+KERNELS = {
+    False: ("conv.conv_forward", "conv.conv_backward"),
+    True: ("conv_transpose.conv_transpose_forward", "conv_transpose.conv_transpose_backward"),
+}
 
 
 class ConvFunction(Function):
-    """y = activation(x convolved with w + b); x (N, C, ...) or (C, ...)."""
+    """y = activation(x convolved with w + b), or convolved the transposed way; x (N, C, ...) or (C, ...)."""
 
     @staticmethod
     def forward(ctx, x, w, b, geometry, code, layer):
-        _check(x, w, b, geometry, layer)
+        check(x, w, b, geometry, layer)
         dims = len(geometry.stride)
-        places = _places(x.shape[-dims:], w.shape[2:], geometry, layer)
-        x5, w5 = _in_five(x.reshape(-1, *x.shape[-dims - 1 :]) if x.size else _batched(x, dims)), _in_five(w)
-        y = empty((x5.shape[0], w.shape[0], *(1,) * (3 - dims), *places), x.dtype, ctx.device)
+        places = places_of(x.shape[-dims:], w.shape[2:], geometry, layer)
+        channels = geometry.channels(w)[1]
+        x5, w5 = in_five(batched(x, dims)), in_five(w)
+        y = empty((x5.shape[0], channels, *(1,) * (3 - dims), *places), x.dtype, ctx.device)
         nothing = absent(x.dtype, ctx.device)
         recording = True in ctx.needs
         z = empty(y.shape, x.dtype, ctx.device) if recording and code in NEEDS_INPUT else nothing
-        numbers = _numbers(geometry)
-        call("conv.conv_forward", y, z, x5, w5, nothing if b is None else b, code, *numbers)
-        shape = (*x.shape[: -dims - 1], w.shape[0], *places)
-        y = y.reshape(shape)
+        numbers = kernel_numbers(geometry)
+        kernels = KERNELS[geometry.transposed]
+        call(kernels[0], y, z, x5, w5, nothing if b is None else b, code, *numbers)
+        if recording:
+            ctx.shapes, ctx.numbers, ctx.code, ctx.kept, ctx.kernel = (
+                (x5.shape, w5.shape, y.shape),
+                numbers,
+                code,
+                z,
+                kernels[1],
+            )
+        y = y.reshape(*x.shape[: -dims - 1], channels, *places)
         if recording:
             ctx.save(x, w, *((y,) if code else ()))
-            ctx.shapes, ctx.numbers, ctx.code, ctx.kept = (x5.shape, w5.shape), numbers, code, z
         return y
 
     @staticmethod
     def backward(ctx, dy):
         x, w = ctx.saved[:2]
-        x5, w5 = (a.reshape(shape) for a, shape in zip((x, w), ctx.shapes, strict=True))
+        x5, w5, dy5 = (a.reshape(shape) for a, shape in zip((x, w, dy), ctx.shapes, strict=True))
         dtype, device = x.dtype, ctx.device
         nothing = absent(dtype, device)
-        dims = len(w.shape) - 2
-        dy5 = dy.reshape(x5.shape[0], w.shape[0], *(1,) * (3 - dims), *dy.shape[-dims:])
         y5 = ctx.saved[2].reshape(dy5.shape) if ctx.code else nothing
         dx = empty(x5.shape, dtype, device) if ctx.needs[0] else nothing
         dw, db, accumulate = gradients_into(ctx, 1, 2)
         dw5 = dw.reshape(w5.shape) if ctx.needs[1] else dw
-        call("conv.conv_backward", dx, dw5, db, dy5, x5, w5, y5, ctx.kept, ctx.code, *ctx.numbers, accumulate)
+        call(ctx.kernel, dx, dw5, db, dy5, x5, w5, y5, ctx.kept, ctx.code, *ctx.numbers, accumulate)
         if not ctx.retained:
             ctx.kept = None
         return dx.reshape(x.shape) if ctx.needs[0] else None, dw, db, None, None, None
 
 
-def _batched(x, dims):
-    """x (N, C, ...) of one that may lack N."""
-    return x if len(x.shape) == dims + 2 else x.reshape(1, *x.shape)
-
-
-def _in_five(a):
-    return a.reshape(*a.shape[:2], *(1,) * (5 - len(a.shape)), *a.shape[2:])
-
-
-def _numbers(geometry):
-    """The kernel's numbers: dimensions that are not there have stride 1, padding 0, dilation 1."""
-    lead = 3 - len(geometry.stride)
-    return (
-        *((1,) * lead + geometry.stride),
-        *((0,) * lead + geometry.front),
-        *((1,) * lead + geometry.dilation),
-        geometry.groups,
-    )
-
-
-def _places(size, kernel, geometry, layer):
-    """How many results there are in each dimension."""
-    padded = [i + f + b for i, f, b in zip(size, geometry.front, geometry.back, strict=True)]
-    spans = [d * (k - 1) + 1 for k, d in zip(kernel, geometry.dilation, strict=True)]
-    if any(span > room for span, room in zip(spans, padded, strict=True)):
-        raise ValueError(
-            f"{layer}: expected a kernel no larger than the padded input, got {tuple(spans)} (dilated) over "
-            f"{tuple(padded)}"
-        )
-    return tuple((room - span) // s + 1 for room, span, s in zip(padded, spans, geometry.stride, strict=True))
-
-
-def _check(x, w, b, geometry, layer):
-    dims, groups = len(geometry.stride), geometry.groups
-    if len(w.shape) != dims + 2 or 0 in w.shape[2:]:
-        raise ValueError(f"{layer}: expected weight (out, in / groups, {dims} kernel sizes), got shape {w.shape}")
-    if not hasattr(x, "shape"):
-        raise TypeError(f"{layer}: expected input to be a Tensor or an array, got {type(x).__name__}")
-    channels = w.shape[1] * groups
-    if len(x.shape) not in (dims + 1, dims + 2) or x.shape[-dims - 1] != channels:
-        sizes = ", ".join("DHW"[3 - dims :] if dims > 1 else "L")
-        raise ValueError(
-            f"{layer}: expected input (N, {channels}, {sizes}) or ({channels}, {sizes}), got shape {x.shape}"
-        )
-    if w.shape[0] % groups:
-        raise ValueError(f"{layer}: expected out channels divisible by groups, got {w.shape[0]} and {groups}")
-    if b is not None and b.shape != w.shape[:1]:
-        raise ValueError(f"{layer}: expected bias ({w.shape[0]},), got shape {b.shape}")
-    for name, a in (("input", x), ("bias", b)):
-        if a is not None and a.dtype != w.dtype:
-            raise TypeError(
-                f"{layer}: expected {name} of the weight's dtype {w.dtype}, got {a.dtype}; convert one of them with "
-                f".to({name}.dtype) or .to(weight.dtype)"
-            )
-
-
-def _tuple_of(value: Any, dims: int, name: str, layer: str, least: int) -> tuple[int, ...]:
-    """A number, or one for each dimension (a single one stands for all)."""
-    values = (value,) * dims if hasattr(value, "__index__") else tuple(value)
-    if len(values) == 1:
-        values *= dims
-    if len(values) != dims or any(isinstance(v, bool) or not hasattr(v, "__index__") for v in values):
-        raise ValueError(f"{layer}: expected {name} as a whole number or {dims} of them, got {value!r}")
-    if min(values) < least:
-        raise ValueError(f"{layer}: expected {name} of {least} or more, got {value!r}")
-    return tuple(int(v) for v in values)
-
-
-def _geometry(dims: int, kernel, stride, padding, dilation, groups, layer: str) -> Geometry:
-    stride = _tuple_of(stride, dims, "stride", layer, 1)
-    dilation = _tuple_of(dilation, dims, "dilation", layer, 1)
-    if isinstance(groups, bool) or not hasattr(groups, "__index__") or groups < 1:
-        raise ValueError(f"{layer}: expected groups of 1 or more, got {groups!r}")
-    if padding == "same":
-        if stride != (1,) * dims:
-            raise ValueError(f"{layer}: expected stride 1 for padding 'same', got {stride}")
-        total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-        # what is odd goes behind, as in torch
-        return Geometry(stride, tuple(t // 2 for t in total), tuple(t - t // 2 for t in total), dilation, groups)
-    if isinstance(padding, str) and padding != "valid":
-        raise ValueError(f"{layer}: expected padding 'same', 'valid' or whole numbers, got {padding!r}")
-    front = _tuple_of(0 if padding == "valid" else padding, dims, "padding", layer, 0)
-    return Geometry(stride, front, front, dilation, groups)
-
-
-def _conv(dims, input, weight, bias, stride, padding, dilation, groups, activation):
-    layer = f"conv{dims}d"
-    if len(weight.shape) != dims + 2:
-        raise ValueError(f"{layer}: expected weight (out, in / groups, {dims} kernel sizes), got shape {weight.shape}")
-    geometry = _geometry(dims, weight.shape[2:], stride, padding, dilation, groups, layer)
+def convolved(dims, input, weight, bias, stride, padding, dilation, groups, activation, output_padding=None):
+    """conv1d .. conv3d and, with `output_padding`, conv_transpose1d .. conv_transpose3d."""
+    layer = f"conv{dims}d" if output_padding is None else f"conv_transpose{dims}d"
+    check_weight(weight, dims, output_padding is not None, layer)
+    geometry = geometry_of(dims, weight.shape[2:], stride, padding, dilation, groups, layer, output_padding)
     return ConvFunction.apply(input, weight, bias, geometry, _activation_code(activation, layer), layer)
 
 
@@ -166,81 +84,76 @@ def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, 
 
     input (N, C, L) or (C, L), weight (out, C / groups, kernel), bias (out,) or None. `activation` as in `linear`.
     """
-    return _conv(1, input, weight, bias, stride, padding, dilation, groups, activation)
+    return convolved(1, input, weight, bias, stride, padding, dilation, groups, activation)
 
 
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, activation: str | None = None):
     """As `conv1d`, for input (N, C, H, W) or (C, H, W) and weight (out, C / groups, KH, KW)."""
-    return _conv(2, input, weight, bias, stride, padding, dilation, groups, activation)
+    return convolved(2, input, weight, bias, stride, padding, dilation, groups, activation)
 
 
 def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, activation: str | None = None):
     """As `conv1d`, for input (N, C, D, H, W) or (C, D, H, W) and weight (out, C / groups, KD, KH, KW)."""
-    return _conv(3, input, weight, bias, stride, padding, dilation, groups, activation)
+    return convolved(3, input, weight, bias, stride, padding, dilation, groups, activation)
 
 
-class _ConvNd(Module):
-    """What Conv1d, Conv2d and Conv3d share."""
+class ConvLayer(Module):
+    """What Conv1d, Conv2d, Conv3d, the transposed and the lazy ones share."""
 
     dims: ClassVar[int]
+    transposed: ClassVar[bool] = False
     weight: Parameter
     bias: Parameter | None
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device=None,
-        dtype=None,
-        *,
-        activation: str | None = None,
-    ) -> None:
-        super().__init__()
-        layer = type(self).__name__
-        self.kernel_size = _tuple_of(kernel_size, self.dims, "kernel_size", layer, 1)
-        self._geometry = _geometry(self.dims, self.kernel_size, stride, padding, dilation, groups, layer)
+    def _configure(
+        self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, padding_mode, activation,
+        output_padding=None,
+    ) -> None:  # fmt: skip
+        """Everything but the parameters."""
+        layer, dims = type(self).__name__, self.dims
+        self.kernel_size = tuple_of(kernel_size, dims, "kernel_size", layer, 1)
+        geometry = geometry_of(dims, self.kernel_size, stride, padding, dilation, groups, layer, output_padding)
+        self._geometry = geometry
         self._activation = _activation_code(activation, layer)
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"{layer}: expected in_channels and out_channels divisible by groups, got {in_channels}, "
-                f"{out_channels} and {groups}"
-            )
-        if padding_mode not in MODES:
-            raise ValueError(f"{layer}: expected padding_mode in {list(MODES)}, got {padding_mode!r}")
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.stride = self._geometry.stride
-        self.padding = padding if isinstance(padding, str) else self._geometry.front
-        self.dilation = self._geometry.dilation
-        self.groups = groups
+        self._check_groups(in_channels, out_channels, groups)
+        modes = ["zeros"] if self.transposed else list(MODES)
+        if padding_mode not in modes:
+            raise ValueError(f"{layer}: expected padding_mode in {modes}, got {padding_mode!r}")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.stride, self.dilation, self.groups = geometry.stride, geometry.dilation, groups
+        self.padding = padding if isinstance(padding, str) else geometry.front
+        self.output_padding = geometry.beyond or (0,) * dims
         self.padding_mode = padding_mode
         self.activation = activation
-        self.weight = new_parameter((out_channels, in_channels // groups, *self.kernel_size), device, dtype)
-        self.register_parameter("bias", new_parameter((out_channels,), device, dtype) if bias else None)
+
+    def _check_groups(self, in_channels, out_channels, groups) -> None:
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"{type(self).__name__}: expected in_channels and out_channels divisible by groups, got {in_channels}, "
+                f"{out_channels} and {groups}"
+            )
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        first, second = self.out_channels, self.in_channels
+        if self.transposed:
+            first, second = second, first
+        return (first, second // self.groups, *self.kernel_size)
+
+    def _make_parameters(self, bias, device, dtype) -> None:
+        self.weight = new_parameter(self._weight_shape(), device, dtype)
+        self.register_parameter("bias", new_parameter((self.out_channels,), device, dtype) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw new initial values."""
         # kaiming_uniform_ with a = sqrt(5) is uniform on +-1 / sqrt(fan_in), and the bias too
-        fan_in = self.in_channels // self.groups * math.prod(self.kernel_size)
+        fan_in = math.prod(self.weight.shape[1:])
         bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0.0
         init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, input):
-        geometry = self._geometry
-        if self.padding_mode != "zeros":
-            input = pad_around(input, geometry.front, geometry.back, self.padding_mode, type(self).__name__)
-            none = (0,) * self.dims
-            geometry = geometry._replace(front=none, back=none)
+    def _apply(self, input, geometry):
         return ConvFunction.apply(input, self.weight, self.bias, geometry, self._activation, type(self).__name__)
 
     def extra_repr(self) -> str:
@@ -249,6 +162,8 @@ class _ConvNd(Module):
             said += f", padding={self.padding}"
         if self.dilation != (1,) * self.dims:
             said += f", dilation={self.dilation}"
+        if self.output_padding != (0,) * self.dims:
+            said += f", output_padding={self.output_padding}"
         if self.groups != 1:
             said += f", groups={self.groups}"
         if self.bias is None:
@@ -258,7 +173,26 @@ class _ConvNd(Module):
         return said if self.activation is None else f"{said}, activation={self.activation!r}"
 
 
-class Conv1d(_ConvNd):
+class _Conv(ConvLayer):
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, dilation=1, groups: int = 1,
+        bias: bool = True, padding_mode: str = "zeros", device=None, dtype=None, *, activation: str | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        numbers = stride, padding, dilation, groups
+        self._configure(in_channels, out_channels, kernel_size, *numbers, padding_mode, activation)
+        self._make_parameters(bias, device, dtype)
+
+    def forward(self, input):
+        geometry = self._geometry
+        if self.padding_mode != "zeros":
+            input = pad_around(input, geometry.front, geometry.back, self.padding_mode, type(self).__name__)
+            none = (0,) * self.dims
+            geometry = geometry._replace(front=none, back=none)
+        return self._apply(input, geometry)
+
+
+class Conv1d(_Conv):
     """y[n, k, o] = activation(bias[k] + sum over c, r of weight[k, c, r] x[n, c, o * stride + r * dilation - padding])
 
     Input (N, in_channels, L) or (in_channels, L), output (N, out_channels, places) or without N. Parameters: weight
@@ -277,7 +211,7 @@ class Conv1d(_ConvNd):
     dims = 1
 
 
-class Conv2d(_ConvNd):
+class Conv2d(_Conv):
     """As Conv1d, over two dimensions: input (N, in_channels, H, W) or (in_channels, H, W).
 
     >>> import numpy as np
@@ -292,7 +226,7 @@ class Conv2d(_ConvNd):
     dims = 2
 
 
-class Conv3d(_ConvNd):
+class Conv3d(_Conv):
     """As Conv1d, over three dimensions: input (N, in_channels, D, H, W) or (in_channels, D, H, W).
 
     >>> import numpy as np

@@ -3,6 +3,8 @@
     forward             each remainder of a place modulo the stride sees taps of its own: see conv.py
     gradient of input   a convolution of dy: see convolve.py
     gradient of weight  conv_weight.py, x and dy in each other's place
+
+Bias and activation are a pass of their own over the results: those of a remainder lie strewn over rows.
 """
 
 from .. import conv_checks, fused
@@ -31,7 +33,8 @@ def _finish(begin, end, y, places, epilogue):
 
 @kernel
 def conv_transpose_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups):
-    """As the gradient of a convolution's input; bias and activation in a second pass over rows."""
+    """As the gradient of a convolution's input; bias and activation in a second pass, rows of a place's channel in
+    parallel."""
     check_activation(activation)
     n, k, out_d, out_h, out_w = y.shape
     c = x.shape[1]
