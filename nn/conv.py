@@ -40,16 +40,11 @@ class ConvFunction(Function):
         recording = True in ctx.needs
         z = empty(y.shape, x.dtype, ctx.device) if recording and code in NEEDS_INPUT else nothing
         numbers = kernel_numbers(geometry)
-        kernels = KERNELS[geometry.transposed]
-        call(kernels[0], y, z, x5, w5, nothing if b is None else b, code, *numbers)
+        forward, backward = KERNELS[geometry.transposed]
+        call(forward, y, z, x5, w5, nothing if b is None else b, code, *numbers)
         if recording:
-            ctx.shapes, ctx.numbers, ctx.code, ctx.kept, ctx.kernel = (
-                (x5.shape, w5.shape, y.shape),
-                numbers,
-                code,
-                z,
-                kernels[1],
-            )
+            ctx.shapes, ctx.numbers = (x5.shape, w5.shape, y.shape), numbers
+            ctx.code, ctx.kept, ctx.kernel = code, z, backward
         y = y.reshape(*x.shape[: -dims - 1], channels, *places)
         if recording:
             ctx.save(x, w, *((y,) if code else ()))
