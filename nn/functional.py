@@ -50,6 +50,7 @@ from .losses_distance import (
 )
 from .losses_margin import hinge_embedding_loss, margin_ranking_loss, multi_margin_loss, multilabel_margin_loss
 from .norm import group_norm, layer_norm, rms_norm
+from .padding import pad
 from .pooling_fractional import fractional_max_pool2d, fractional_max_pool3d
 from .pooling_functions import (
     adaptive_avg_pool1d,
@@ -143,6 +144,7 @@ __all__ = [
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
+    "pad",
     "pairwise_distance",
     "poisson_nll_loss",
     "prelu",

@@ -53,6 +53,10 @@ def _special(path, s):
         large = dict(N=3, C=34, K=40, ID=2, IH=10, IW=36, KD=1, KH=3, KW=3, OD=2, OH=20, OW=36, groups=2)
         small = dict(N=2, C=6, K=4, ID=1, IH=3, IW=8, KD=2, KH=3, KW=2, OD=2, OH=5, OW=9, groups=2)
         return large if s is LARGE else small, dict(sd=1, sh=2, sw=1, pd=0, ph=1, pw=1, dd=1, dh=1, dw=1, groups=2)
+    if module == "pad":
+        # reflected: one element in front of each dimension, and two behind
+        sizes = dict(P=s["K"], ID=s["P"], IH=s["P"], IW=s["I"], OD=s["P"] + 3, OH=s["P"] + 3, OW=s["I"] + 3)
+        return sizes, dict(front_d=1, front_h=1, front_w=1, mode=1)
     if path == "index.nonzero_forward":
         return {"K": s["N"]}, {"x": np.ones(s["N"], bool)}
     if path.startswith("loss_distance.pairwise"):
