@@ -30,6 +30,7 @@ from .batch_norm import batch_norm
 from .conv import conv1d, conv2d, conv3d
 from .conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
+from .folding import fold, unfold
 from .instance_norm import instance_norm
 from .linear import bilinear, linear
 from .losses import gaussian_nll_loss, huber_loss, l1_loss, mse_loss, poisson_nll_loss, smooth_l1_loss
@@ -106,6 +107,7 @@ __all__ = [
     "elu",
     "feature_alpha_dropout",
     "flatten",
+    "fold",
     "fractional_max_pool2d",
     "fractional_max_pool3d",
     "gaussian_nll_loss",
@@ -168,4 +170,5 @@ __all__ = [
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
     "unflatten",
+    "unfold",
 ]

@@ -57,6 +57,10 @@ def _special(path, s):
         # reflected: one element in front of each dimension, and two behind
         sizes = dict(P=s["K"], ID=s["P"], IH=s["P"], IW=s["I"], OD=s["P"] + 3, OH=s["P"] + 3, OW=s["I"] + 3)
         return sizes, dict(front_d=1, front_h=1, front_w=1, mode=1)
+    if module == "unfold":
+        large = dict(N=3, C=7, IH=29, IW=37, KH=3, KW=2, OH=15, OW=38)
+        small = dict(N=2, C=3, IH=5, IW=17, KH=2, KW=3, OH=3, OW=17)
+        return large if s is LARGE else small, dict(sh=2, sw=1, ph=1, pw=1, dh=1, dw=1)
     if path == "index.nonzero_forward":
         return {"K": s["N"]}, {"x": np.ones(s["N"], bool)}
     if path.startswith("loss_distance.pairwise"):
