@@ -2,11 +2,11 @@
 
 from itertools import pairwise
 
-import hotloop
 import numpy as np
 import pytest
+import steps
 from conftest import peer
-from hotloop import nn, optim
+from hotloop import nn
 
 # (name, layer widths, activation, batch)
 MODELS = [
@@ -19,11 +19,12 @@ MODELS = [
 
 
 def weights(widths):
+    """Weight and bias of every layer."""
     rng = np.random.default_rng(0)
-    return [
-        (rng.standard_normal((h, d), np.float32) / np.float32(np.sqrt(d)), np.zeros(h, np.float32))
-        for d, h in pairwise(widths)
-    ]
+    layers = []
+    for d, h in pairwise(widths):
+        layers += [rng.standard_normal((h, d), np.float32) / np.float32(np.sqrt(d)), np.zeros(h, np.float32)]
+    return layers
 
 
 def batch(widths, n):
@@ -33,17 +34,15 @@ def batch(widths, n):
     return x, target
 
 
-def first_loss(layers, activation, x, target):
+def first_loss(parameters, activation, x, target):
     """The loss before the first step, in float64."""
-    x = x.astype(np.float64)
-    for number, (w, b) in enumerate(layers, 1):
-        x = x @ w.astype(np.float64).T + b
-        if number < len(layers):
+    x, *parameters = (a.astype(np.float64) for a in (x, *parameters))
+    last = len(parameters) - 2
+    for place in range(0, len(parameters), 2):
+        x = x @ parameters[place].T + parameters[place + 1]
+        if place < last:
             x = np.tanh(x) if activation == "tanh" else np.maximum(x, 0)
-    if target.ndim == 2:
-        return ((x - target) ** 2).mean()
-    shifted = x - x.max(1, keepdims=True)
-    return (np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(x)), target]).mean()
+    return ((x - target) ** 2).mean() if target.ndim == 2 else steps.cross_entropy(x, target)
 
 
 def network(nn, widths, activation):
@@ -53,77 +52,34 @@ def network(nn, widths, activation):
     return nn.Sequential(*layers[:-1])
 
 
-def with_hotloop(widths, activation, x, target):
-    model = network(nn, widths, activation)
-    for parameter, value in zip(model.parameters(), (a for layer in weights(widths) for a in layer), strict=True):
-        parameter.data = value
-    optimizer = optim.Adam(model.parameters(), lr=1e-3)
-    loss_function = nn.MSELoss() if target.ndim == 2 else nn.CrossEntropyLoss()
-    x, target = hotloop.tensor(x), hotloop.tensor(target)
-
-    def run():
-        optimizer.zero_grad()
-        loss = loss_function(model(x), target)
-        loss.backward()
-        optimizer.step()
-        return loss.numpy()
-
-    return run
+def with_hotloop(widths, activation, *batch):
+    return steps.with_hotloop(network(nn, widths, activation), weights(widths), *batch)
 
 
-def with_torch(widths, activation, x, target):
-    torch = peer("torch")
-    model = network(torch.nn, widths, activation)
-    with torch.no_grad():
-        for parameter, value in zip(model.parameters(), (a for layer in weights(widths) for a in layer), strict=True):
-            parameter.copy_(torch.from_numpy(value))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    loss_function = torch.nn.MSELoss() if target.ndim == 2 else torch.nn.CrossEntropyLoss()
-    x, target = torch.from_numpy(x), torch.from_numpy(target)
-
-    def run():
-        optimizer.zero_grad()
-        loss = loss_function(model(x), target)
-        loss.backward()
-        optimizer.step()
-        return loss.detach()
-
-    return run
+def with_torch(widths, activation, *batch):
+    return steps.with_torch(network(peer("torch").nn, widths, activation), weights(widths), *batch)
 
 
-def with_jax(widths, activation, x, target):
-    jax, optax = peer("jax"), peer("optax")
+def with_jax(widths, activation, *batch):
+    jax = peer("jax")
     function = jax.numpy.tanh if activation == "tanh" else jax.nn.relu
 
-    def loss_of(layers, x, target):
-        for w, b in layers[:-1]:
-            x = function(x @ w.T + b)
-        w, b = layers[-1]
-        x = x @ w.T + b
-        if target.ndim == 2:
-            return ((x - target) ** 2).mean()
-        return optax.softmax_cross_entropy_with_integer_labels(x, target).mean()
+    def forward(parameters, x):
+        *layers, (w, b) = zip(parameters[::2], parameters[1::2], strict=True)
+        for wi, bi in layers:
+            x = function(x @ wi.T + bi)
+        return x @ w.T + b
 
-    adam = optax.adam(1e-3)
-
-    @jax.jit
-    def step(layers, state, x, target):
-        loss, gradients = jax.value_and_grad(loss_of)(layers, x, target)
-        updates, state = adam.update(gradients, state, layers)
-        return loss, optax.apply_updates(layers, updates), state
-
-    layers = jax.tree.map(jax.numpy.asarray, weights(widths))
-    held = [layers, adam.init(layers)]
-    x, target = jax.numpy.asarray(x), jax.numpy.asarray(target)
-
-    def run():
-        loss, *held[:] = step(*held, x, target)
-        return jax.block_until_ready(loss)
-
-    return run
+    return steps.with_jax(forward, weights(widths), *batch)
 
 
-CONTESTANTS = {"hotloop": with_hotloop, "torch": with_torch, "jax": with_jax}
+def with_keras(widths, activation, *batch):
+    dense = peer("keras").layers.Dense
+    layers = [*(dense(h, activation) for h in widths[1:-1]), dense(widths[-1])]
+    return steps.with_keras(layers, [a.T for a in weights(widths)], *batch)
+
+
+CONTESTANTS = {"hotloop": with_hotloop, "torch": with_torch, "jax": with_jax, "keras": with_keras}
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model[0])

@@ -12,6 +12,7 @@
 core, because some peers take no other order). `make bench` does both.
 """
 
+import os
 import time
 
 import ceilings
@@ -23,6 +24,10 @@ from helpers import close, error
 # between one contestant's block and the next: OpenBLAS's workers spin for some 30 ms after their last region, and AMX
 # keeps a core's clock low for a while
 PAUSE = 0.5 if ceilings.AMX else 0.05
+
+# TensorFlow reads these when it is imported: it says nothing below a warning, and Keras runs on it
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
 def pytest_collection_modifyitems(items):
@@ -40,6 +45,11 @@ def pytest_collection_modifyitems(items):
 
 def peer(name):
     """A peer's module, on as many threads as this process has cores; skips, in words, where it is not installed."""
+    if name in ("keras", "tensorflow"):
+        tensorflow = pytest.importorskip("tensorflow", reason="tensorflow is not installed")
+        # before its first operation starts the threads; the same again later is no error
+        for pool in ("intra", "inter"):
+            getattr(tensorflow.config.threading, f"set_{pool}_op_parallelism_threads")(ceilings.threads())
     module = pytest.importorskip(name, reason=f"{name} is not installed")
     if name == "torch":
         module.set_num_threads(ceilings.threads())
@@ -99,14 +109,16 @@ def pytest_benchmark_update_machine_info(config, machine_info):
             name: [ceilings.bandwidth(size) / 1e9, ceilings.bandwidth(size, True) / 1e9]
             for name, size in {"32 KiB": 2**15, "512 KiB": 2**19, "8 MiB": 2**23, "128 MiB": 2**27}.items()
         },
-        "peers": {name: _version(name) for name in ("torch", "jax", "sklearn")},
+        "peers": {name: _version(name) for name in ("torch", "jax", "keras", "tensorflow", "sklearn")},
     }
 
 
 def _version(name):
     from importlib import metadata
 
-    try:
-        return metadata.version({"sklearn": "scikit-learn"}.get(name, name))
-    except metadata.PackageNotFoundError:
-        return None
+    for package in {"sklearn": ("scikit-learn",), "tensorflow": ("tensorflow", "tensorflow-cpu")}.get(name, (name,)):
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return None

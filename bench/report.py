@@ -53,7 +53,31 @@ def rows(reports):
             family = re.search(r"bench_(\w+)\.py", bench["fullname"])[1]
             key = (bench["group"], bench["extra_info"]["threads"])
             found.setdefault(family, {}).setdefault(key, {})[bench["params"]["who"]] = bench
+    return {family: with_sums(groups) for family, groups in found.items()}
+
+
+def with_sums(groups):
+    """The rows, and behind each backward whose target is for it and its forward together the sum of the two."""
+    found = {}
+    for (group, threads), contest in groups.items():
+        found[group, threads] = contest
+        target = contest.get(OURS, {}).get("extra_info", {}).get("target, with forward")
+        forward = groups.get((group.replace("backward", "forward"), threads))
+        if target and forward:
+            both = {who: together(forward[who], contest[who]) for who in contest if who in forward}
+            both[OURS]["extra_info"]["target"] = target
+            found[group.replace("backward", "forward + backward"), threads] = both
     return found
+
+
+def together(*parts):
+    """What a table shows of two benchmarks that run one after the other: rates count by their times."""
+    seconds = sum(part["stats"]["median"] for part in parts)
+    info = {}
+    for key in RATES:
+        if all(key in part["extra_info"] for part in parts):
+            info[key] = sum(part["extra_info"][key] * part["stats"]["median"] for part in parts) / seconds
+    return {"stats": {"median": seconds}, "extra_info": info}
 
 
 def duration(seconds):
@@ -91,11 +115,27 @@ def table(family, groups):
     return "\n".join(lines)
 
 
+UNITS, SHARES = ("GFLOP/s", "GB/s"), ("% of FMA peak", "% of AMX peak", "% of bandwidth")
+RATES = UNITS + SHARES
+
+
 def reached(info):
     """Two cells: what a kernel reaches, and how near that is to the machine's own ceiling."""
-    speed = [f"{info[unit]:.3g} {unit}" for unit in ("GFLOP/s", "GB/s") if unit in info]
-    share = [f"{info[key]:.0f} {key}" for key in ("% of FMA peak", "% of AMX peak", "% of bandwidth") if key in info]
+    speed = [f"{info[unit]:.3g} {unit}" for unit in UNITS if unit in info]
+    share = [f"{info[key]:.0f} {key}" for key in SHARES if key in info]
     return ", ".join(speed), ", ".join(share)
+
+
+def aim(contest):
+    """How many times the best peer's speed ours should be, or how near to the ceiling, and whether it is."""
+    info = contest.get(OURS, {}).get("extra_info", {})
+    others = [bench["stats"]["median"] for who, bench in contest.items() if who != OURS]
+    if "target" not in info or not others:
+        return ""
+    share = info.get("target, % of bandwidth")
+    met = min(others) >= info["target"] * contest[OURS]["stats"]["median"]
+    met = met or (share is not None and info["% of bandwidth"] >= share)
+    return f"{info['target']}{f' or {share} %' if share else ''} {'met' if met else '**missed**'}"
 
 
 def over_torch(contest):
@@ -127,6 +167,7 @@ def limit(contest):
 
 # columns of a family beside those of all
 MORE = {
+    **{family: {"target": aim} for family in ("conv", "pool", "norm", "step_cnn")},
     "gemm": {"times torch's speed; target": over_torch, "error, ours / torch": errors},
     "threads": {"at most": limit},
 }
