@@ -1,8 +1,12 @@
-"""Neighbours that are computed together: a stretch of Linear layers, each with the activation after it, is one node.
+"""Neighbours that are computed together, or in another order.
 
-Together or apart is a matter of speed alone. The modules stay modules of their own in every list, state and repr; they
-go together only where nobody can look between them (no hooks, no `forward` of the user's, not even in the place of the
-class's own), and the results agree to the rounding of one addition (the bias comes first or last).
+A stretch of Linear layers, each with the activation after it, is one node, and so is a convolution with the activation
+after it. Max pooling goes before the ReLU that it follows: the largest of rectified numbers is the largest of the
+numbers, rectified, and there are fewer of them to rectify.
+
+This is a matter of speed alone. The modules stay modules of their own in every list, state and repr; they go together
+only where nobody can look between them (no hooks, no `forward` of the user's, not even in the place of the class's
+own), and the results agree to the rounding of one addition (the bias comes first or last).
 """
 
 from __future__ import annotations
@@ -11,24 +15,68 @@ from typing import Any
 
 from ..kernels.scalar import RELU, SIGMOID, SILU, TANH
 from .activations import ReLU, Sigmoid, SiLU, Tanh
+from .batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from .conv import Conv1d, Conv2d, Conv3d, ConvFunction
 from .linear import Linear, LinearFunction
 from .parameter import Parameter
+from .pooling import MaxPool1d, MaxPool2d, MaxPool3d
 
 # exact classes: a subclass may do anything
 _CODES: dict[Any, int] = {ReLU: RELU, Sigmoid: SIGMOID, SiLU: SILU, Tanh: TANH}
-_FORWARDS = {kind: kind.forward for kind in (Linear, *_CODES)}
+_CONVOLUTIONS: set[Any] = {Conv1d, Conv2d, Conv3d}
+_POOLS: set[Any] = {MaxPool1d, MaxPool2d, MaxPool3d}
+# their results are new arrays
+_MAKERS: set[Any] = _CONVOLUTIONS | {BatchNorm1d, BatchNorm2d, BatchNorm3d}
+_FORWARDS = {kind: kind.forward for kind in (Linear, *_CODES, *_POOLS, *_MAKERS)}
 
 
 def run(modules: list, input: Any) -> Any:
     """The modules applied one after the other."""
     place, count = 0, len(modules)
     while place < count:
-        codes, parameters, end = _stretch(modules, place)
-        if end - place > 1:
-            input, place = LinearFunction.apply(input, (codes, "Linear"), *parameters), end
-        else:
-            input, place = modules[place](input), place + 1
+        module, kind = modules[place], type(modules[place])
+        if kind is Linear:
+            codes, parameters, end = _stretch(modules, place)
+            if end - place > 1:
+                input, place = LinearFunction.apply(input, (codes, "Linear"), *parameters), end
+                continue
+        elif kind is ReLU and _pooled_before(modules, place):
+            input, place = module(modules[place + 1](input)), place + 2
+            continue
+        elif kind in _CONVOLUTIONS and (code := _code_after(modules, place)):
+            options = module._geometry, code, kind.__name__
+            input, place = ConvFunction.apply(input, module.weight, module.bias, *options), place + 2
+            continue
+        input, place = module(input), place + 1
     return input
+
+
+def _pooled_before(modules: list, place: int) -> bool:
+    """Whether the pooling after the ReLU at `place` may go before it."""
+    relu, pool = modules[place], _at(modules, place + 1, _POOLS)
+    if pool is None or pool.return_indices or _changed(relu):
+        return False
+    # a window that holds nothing but padding, and so -inf, is none of these
+    if pool.padding != 0 and pool.dilation != 1:
+        return False
+    # in place is right where nobody else has the memory
+    return not relu.inplace or (place > 0 and _at(modules, place - 1, _MAKERS) is not None)
+
+
+def _code_after(modules: list, place: int) -> int:
+    """The code of the activation to compute with the convolution at `place`; 0: none."""
+    module, after = modules[place], _at(modules, place + 1, _CODES)
+    if after is None or module._activation or module.padding_mode != "zeros" or _changed(module):
+        return 0
+    if type(after) is ReLU and _pooled_before(modules, place + 1):
+        return 0
+    return _CODES[type(after)]
+
+
+def _at(modules: list, place: int, kinds: Any) -> Any:
+    """The module at `place` if it is one of these kinds, and does what its class does."""
+    module = modules[place] if place < len(modules) else None
+    return module if type(module) in kinds and not _changed(module) else None
 
 
 def _stretch(modules: list, begin: int) -> tuple[tuple, list, int]:

@@ -188,3 +188,63 @@ def test_nothing_is_kept_without_a_gradient(x):
     node = y.grad_fn
     y.sum().backward()
     assert node.inputs is None and node.saved is None
+
+
+IMAGES = {
+    "conv, relu": lambda: [nn.Conv2d(2, 5, 3), nn.ReLU()],
+    "conv, silu, conv, tanh": lambda: [nn.Conv2d(2, 5, 3, bias=False), nn.SiLU(), nn.Conv2d(5, 3, 2), nn.Tanh()],
+    "conv, relu, pool": lambda: [nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)],
+    "relu, pool with padding": lambda: [nn.ReLU(), nn.MaxPool2d(3, 2, 1)],
+    "norm, relu, pool": lambda: [nn.BatchNorm2d(2), nn.ReLU(inplace=True), nn.MaxPool2d((2, 3), ceil_mode=True)],
+    "reflected": lambda: [nn.Conv2d(2, 5, 3, padding=1, padding_mode="reflect"), nn.ReLU()],
+    "activation of its own": lambda: [nn.Conv2d(2, 5, 3, activation="gelu"), nn.ReLU()],
+}
+TOGETHER = {"conv, relu": 1, "conv, silu, conv, tanh": 2, "conv, relu, pool": 3}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_images(rng, name):
+    net = nn.Sequential(*IMAGES[name]())
+    x = rng.standard_normal((3, 2, 9, 8)).astype(np.float32)
+    if name in TOGETHER:
+        assert len(nodes(net(x))) == TOGETHER[name]
+    check(net, x, rng)
+
+
+def test_pooling_goes_before_relu(rng):
+    net = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))
+    x = rng.integers(-2, 3, (3, 2, 8, 6)).astype(np.float32)
+    x[0, 0, 0, :3], x[1, 1] = np.nan, -np.inf
+    assert [f.__name__ for f in nodes(net(tensor(x).requires_grad_()))] == ["Activation", "MaxPool"]
+    dy = rng.standard_normal((3, 2, 4, 3)).astype(np.float32)
+    for a, b in zip(results(net, x, dy), results(Apart(net), x, dy), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        lambda: [nn.ReLU(inplace=True), nn.MaxPool1d(2)],
+        lambda: [nn.Identity(), nn.ReLU(inplace=True), nn.MaxPool1d(2)],
+        lambda: [nn.ReLU(), nn.MaxPool1d(2, return_indices=True)],
+        # its last window holds nothing
+        lambda: [nn.ReLU(), nn.MaxPool1d(2, padding=1, dilation=2, ceil_mode=True, stride=3)],
+    ],
+)
+def test_pooling_that_stays_behind_relu(modules):
+    net, x = nn.Sequential(*modules()), np.array([[-1.0, -2.0, 3.0, -4.0, -5.0]], np.float32)
+    given, apart = tensor(x.copy()), tensor(x.copy())
+    for a, b in zip(np.atleast_2d(net(given)), np.atleast_2d(Apart(net)(apart)), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(given.numpy(), apart.numpy())
+
+
+def test_hooks_between_images(rng):
+    net = nn.Sequential(nn.Conv2d(2, 5, 3), nn.ReLU(), nn.MaxPool2d(2))
+    x = rng.standard_normal((3, 2, 8, 8)).astype(np.float32)
+    for place in range(3):
+        seen = []
+        handle = net[place].register_forward_hook(lambda module, args, output, seen=seen: seen.append(output.shape[2]))
+        net(x)
+        assert seen == [(6, 6, 3)[place]]
+        handle.remove()
