@@ -114,10 +114,12 @@ from .pooling import (
 from .pooling_fractional import FractionalMaxPool2d, FractionalMaxPool3d
 from .response_norm import LocalResponseNorm
 from .shape import Flatten, Identity, Unflatten
+from .shuffling import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from .softmax import LogSoftmax, Softmax, Softmax2d, Softmin
 from .tape import Function
 from .tensor import Tensor
 from .unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+from .upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [
     "CELU",
@@ -142,6 +144,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",
@@ -225,6 +228,8 @@ __all__ = [
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
     "RReLU",
@@ -257,6 +262,9 @@ __all__ = [
     "Unfold",
     "UninitializedBuffer",
     "UninitializedParameter",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

@@ -72,8 +72,10 @@ from .pooling_functions import (
 )
 from .response_norm import local_response_norm
 from .shape import flatten, unflatten
+from .shuffling import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .softmax import log_softmax, softmax, softmin
 from .unpooling import max_unpool1d, max_unpool2d, max_unpool3d
+from .upsampling import interpolate
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -91,6 +93,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -121,6 +124,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -145,9 +149,12 @@ __all__ = [
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
+    "native_channel_shuffle",
     "nll_loss",
     "pad",
     "pairwise_distance",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",

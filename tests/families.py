@@ -61,6 +61,12 @@ def _special(path, s):
         large = dict(N=3, C=7, IH=29, IW=37, KH=3, KW=2, OH=15, OW=38)
         small = dict(N=2, C=3, IH=5, IW=17, KH=2, KW=3, OH=3, OW=17)
         return large if s is LARGE else small, dict(sh=2, sw=1, ph=1, pw=1, dh=1, dw=1)
+    if module == "shuffle":
+        return dict(P=s["K"], H=s["P"], I=2, W=s["S"], J=2, N=s["K"], A=s["P"], B=s["Q"]), {}
+    if module == "interpolate":
+        return _resampling(s)
+    if module == "interpolate_taps":
+        return {"K": 5, "O": 37}, dict(size=70, scale=0.0, mode=4)
     if path == "index.nonzero_forward":
         return {"K": s["N"]}, {"x": np.ones(s["N"], bool)}
     if path.startswith("loss_distance.pairwise"):
@@ -78,6 +84,18 @@ def _windows(s):
     sizes = dict(Q=1, R=1, S=1, P=s["K"], OD=count[0], OH=count[1], OW=count[2])
     sizes |= dict(ID=2 * count[0], IH=2 * count[1], IW=2 * count[2])
     return sizes, dict(zip(("windows_d", "windows_h", "windows_w"), map(table, count), strict=True))
+
+
+def _resampling(s):
+    """Two taps, the second of the last place missing; planes of several rows and a remainder."""
+    sizes = dict(P=s["K"], ID=2, IH=s["Q"], IW=s["I"], OD=3, OH=2 * s["Q"], OW=2 * s["I"], A=2, B=2, C=2)
+
+    def table(size, count):
+        first = np.arange(count) * size // count
+        return np.array([first, first + 1])
+
+    given = {f"taps_{axis.lower()}": table(sizes[f"I{axis}"], sizes[f"O{axis}"]) for axis in "DHW"}
+    return sizes, given
 
 
 def kernels():
