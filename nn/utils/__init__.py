@@ -1,5 +1,17 @@
 """Helpers over parameters, by torch.nn.utils' names."""
 
+from . import parametrizations, parametrize
+from .spectral_norm import remove_spectral_norm, spectral_norm
 from .vectors import parameters_to_vector, vector_to_parameters
+from .weight_norm import remove_weight_norm, weight_norm
 
-__all__ = ["parameters_to_vector", "vector_to_parameters"]
+__all__ = [
+    "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "spectral_norm",
+    "vector_to_parameters",
+    "weight_norm",
+]
