@@ -1,9 +1,10 @@
-"""Adam, and AdamW through `decoupled_weight_decay`."""
+"""Adam and AdamW."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from . import checks
 from .optimizer import Optimizer
 
 
@@ -56,12 +57,36 @@ class Adam(Optimizer):
 
     @staticmethod
     def check(group):
-        for name, text in (("lr", "learning rate"), ("eps", "epsilon value"), ("weight_decay", "weight_decay value")):
-            if not group[name] >= 0:
-                raise ValueError(f"Invalid {text}: {group[name]}; expected {name} >= 0")
-        betas = group["betas"]
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ValueError(f"betas: expected two numbers, got {betas!r}")
-        for i, beta in enumerate(betas):
-            if not 0 <= beta < 1:
-                raise ValueError(f"Invalid beta parameter at index {i}: {beta}; expected 0 <= beta < 1")
+        checks.not_negative(group, "lr", "eps", "weight_decay")
+        checks.betas(group)
+
+
+class AdamW(Adam):
+    """Adam with weight decay outside of the moments; arguments, defaults and formulas as torch.optim.AdamW.
+
+    g[t] = -grad if maximize else grad
+    m[t] = beta1 * m[t-1] + (1 - beta1) * g[t];   v[t] = beta2 * v[t-1] + (1 - beta2) * g[t]**2
+    u[t] = max(u[t-1], v[t]) with amsgrad, else v[t]
+    p[t] = (1 - lr * weight_decay) * p[t-1] - lr / (1 - beta1**t) * m[t] / (sqrt(u[t]) / sqrt(1 - beta2**t) + eps)
+
+    eps enters after the bias correction of the root. State of a parameter: as Adam.
+    """
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ):
+        options = {"maximize": maximize, "decoupled_weight_decay": True}
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)
+
+    @staticmethod
+    def flags(group):
+        # whatever a state that Adam saved says
+        return True, bool(group["maximize"])

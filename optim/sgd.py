@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from .checks import not_negative
 from .optimizer import Optimizer
 
 
@@ -60,13 +61,7 @@ class SGD(Optimizer):
 
     @staticmethod
     def check(group):
-        for name, text in (
-            ("lr", "learning rate"),
-            ("momentum", "momentum value"),
-            ("weight_decay", "weight_decay value"),
-        ):
-            if not group[name] >= 0:
-                raise ValueError(f"Invalid {text}: {group[name]}; expected {name} >= 0")
+        not_negative(group, "lr", "momentum", "weight_decay")
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             got = f"momentum {group['momentum']} and dampening {group['dampening']}"
             raise ValueError(f"Nesterov momentum requires a momentum and zero dampening, got {got}")

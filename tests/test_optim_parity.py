@@ -18,6 +18,7 @@ def grid(**choices):
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*choices.values())]
 
 
+SIGNS = [False, True]
 SGD_GRID = [
     options
     for options in grid(
@@ -39,7 +40,63 @@ ADAM_GRID = grid(
     maximize=[False, True],
     decoupled_weight_decay=[False, True],
 )
-RULES = [("SGD", options) for options in SGD_GRID] + [("Adam", options) for options in ADAM_GRID]
+GRIDS = {
+    "SGD": SGD_GRID,
+    "Adam": ADAM_GRID,
+    "AdamW": grid(
+        lr=[0.02], betas=[(0.9, 0.999), (0.0, 0.5)], weight_decay=[0, 0.05], amsgrad=[False, True], maximize=SIGNS
+    ),
+    "Adagrad": grid(
+        lr=[0.1],
+        lr_decay=[0, 0.2],
+        weight_decay=[0, 0.05],
+        initial_accumulator_value=[0, 0.3],
+        eps=[1e-10, 0.1],
+        maximize=SIGNS,
+    ),
+    "RMSprop": grid(
+        lr=[0.02],
+        alpha=[0.99, 0.5],
+        eps=[1e-8, 0.1],
+        weight_decay=[0, 0.05],
+        momentum=[0, 0.9],
+        centered=[False, True],
+        maximize=SIGNS,
+    ),
+    "Adadelta": grid(lr=[1.0, 0.3], rho=[0.9, 0.5], eps=[1e-6, 0.1], weight_decay=[0, 0.05], maximize=SIGNS),
+    "Adamax": grid(
+        lr=[0.02], betas=[(0.9, 0.999), (0.0, 0.5)], eps=[1e-8, 0.1], weight_decay=[0, 0.05], maximize=SIGNS
+    ),
+    "NAdam": grid(
+        lr=[0.02],
+        betas=[(0.9, 0.999), (0.0, 0.5)],
+        eps=[1e-8, 0.1],
+        weight_decay=[0, 0.05],
+        momentum_decay=[4e-3, 0.3],
+        decoupled_weight_decay=[False, True],
+        maximize=SIGNS,
+    ),
+    # beta2 decides when the rectification begins: after 5 steps, late, never
+    "RAdam": grid(
+        lr=[0.02],
+        betas=[(0.9, 0.999), (0.0, 0.9), (0.5, 0.5)],
+        eps=[1e-8, 0.1],
+        weight_decay=[0, 0.05],
+        decoupled_weight_decay=[False, True],
+        maximize=SIGNS,
+    ),
+    "ASGD": grid(lr=[0.1], lambd=[1e-4, 0.3], alpha=[0.75, 0.5], t0=[1e6, 5], weight_decay=[0, 0.05], maximize=SIGNS),
+    "Rprop": grid(lr=[0.1], etas=[(0.5, 1.2), (0.3, 2.0)], step_sizes=[(1e-6, 50), (0.05, 0.2)], maximize=SIGNS),
+}
+RULES = [(rule, options) for rule, choices in GRIDS.items() for options in choices]
+
+
+@pytest.fixture(autouse=True)
+def counters_in_float64():
+    """Torch keeps the counters of NAdam and ASGD in its default dtype."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 def name(rule):
@@ -66,6 +123,15 @@ def same_values(ours, theirs):
         close(np.asarray(a), b.detach().numpy(), 1e-10, f"parameter {i}")
 
 
+def same_states(optimizer, reference):
+    """State by state, in torch's order; state that has not begun may be missing here."""
+    ours, theirs = optimizer.state_dict()["state"], reference.state_dict()["state"]
+    for number, kept in ours.items():
+        assert set(kept) <= set(theirs[number])
+        for key, value in kept.items():
+            close(np.asarray(value), theirs[number][key].numpy(), 1e-10, f"{key} of parameter {number}")
+
+
 @pytest.mark.parametrize("rule", RULES, ids=name)
 def test_twenty_steps(rng, rule):
     ours, optimizer, theirs, reference = pair(rng, rule[0], **rule[1])
@@ -74,13 +140,22 @@ def test_twenty_steps(rng, rule):
         optimizer.step()
         reference.step()
     same_values(ours, theirs)
+    same_states(optimizer, reference)
 
 
-@pytest.mark.parametrize("rule", ["SGD", "Adam"])
+LIVELY = {
+    "SGD": {"momentum": 0.9, "dampening": 0.3},
+    "Adam": {"amsgrad": True},
+    "Adagrad": {"lr_decay": 0.1, "initial_accumulator_value": 0.2},
+    "RMSprop": {"centered": True, "momentum": 0.8, "eps": 0.1},
+    "ASGD": {"t0": 4, "lambd": 0.1},
+}
+
+
+@pytest.mark.parametrize("rule", GRIDS)
 def test_parameters_without_gradients(rng, rule):
     """Those are left out, and count their own steps."""
-    options = {"momentum": 0.9, "dampening": 0.3} if rule == "SGD" else {"amsgrad": True}
-    ours, optimizer, theirs, reference = pair(rng, rule, lr=0.05, **options)
+    ours, optimizer, theirs, reference = pair(rng, rule, lr=0.05, **LIVELY.get(rule, {}))
     for step in range(STEPS):
         absent = {i for i in range(len(SHAPES)) if (step + i) % 3 == 0 or i == step % 7}
         set_gradients(rng, ours, theirs, absent)
@@ -132,6 +207,16 @@ CARRIED = [
     ("SGD", {"lr": 0.1}),
     ("Adam", {"lr": 0.1, "amsgrad": True}),
     ("Adam", {"lr": 0.1, "betas": (0.8, 0.9)}),
+    ("AdamW", {"lr": 0.1, "weight_decay": 0.2}),
+    ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "initial_accumulator_value": 0.2}),
+    ("RMSprop", {"lr": 0.1, "centered": True, "momentum": 0.8, "eps": 0.1}),
+    ("RMSprop", {"lr": 0.1}),
+    ("Adadelta", {"lr": 0.1}),
+    ("Adamax", {"lr": 0.1}),
+    ("NAdam", {"lr": 0.1, "momentum_decay": 0.1}),
+    ("RAdam", {"lr": 0.1, "betas": (0.8, 0.9)}),
+    ("ASGD", {"lr": 0.1, "t0": 1, "lambd": 0.1}),
+    ("Rprop", {"lr": 0.1}),
 ]
 
 
@@ -148,10 +233,14 @@ def test_states_go_both_ways(rng, rule):
     follower = getattr(optim, rule[0])(from_torch, lr=7.0)
     follower.load_state_dict(reference.state_dict())
     to = [torch.nn.Parameter(torch.tensor(np.asarray(p))) for p in ours]
-    torch_follower = getattr(torch.optim, rule[0])(to, lr=7.0)
+    # sums that have not begun: torch asks the constructor's argument, not the group's option
+    begin = {key: value for key, value in rule[1].items() if key == "initial_accumulator_value"}
+    torch_follower = getattr(torch.optim, rule[0])(to, lr=7.0, **begin)
     torch_follower.load_state_dict(to_torch(optimizer.state_dict()))
 
-    assert optimizer.state_dict()["state"].keys() == reference.state_dict()["state"].keys()
+    # torch's Adagrad keeps state of parameters that were never updated
+    kept = [number for number, state in reference.state_dict()["state"].items() if state.get("step", 1) > 0]
+    assert list(optimizer.state_dict()["state"]) == kept
     for _ in range(3):
         gradients = [rng.standard_normal(shape) for shape in SHAPES]
         for parameters, wrap in ((from_torch, np.asarray), (to, torch.tensor), (theirs, torch.tensor)):
@@ -163,7 +252,7 @@ def test_states_go_both_ways(rng, rule):
     same_values([p.detach().numpy() for p in to], theirs)
 
 
-@pytest.mark.parametrize("rule", ["SGD", "Adam"])
+@pytest.mark.parametrize("rule", GRIDS)
 def test_defaults_are_torch_s(rule):
     ours = getattr(optim, rule)([nn.Parameter(np.zeros(1))])
     theirs = getattr(torch.optim, rule)([torch.nn.Parameter(torch.zeros(1))])

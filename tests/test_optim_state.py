@@ -123,6 +123,18 @@ def test_refuses_what_is_no_parameter(rng, rule):
         (lambda p: optim.Adam(p, betas=(0.9, 1)), "Invalid beta parameter at index 1: 1"),
         (lambda p: optim.Adam(p, betas=(0.9, 0.9, 0.9)), "two numbers"),
         (lambda p: optim.Adam([{"params": p, "lr": -2}]), "Invalid learning rate: -2"),
+        (lambda p: optim.AdamW(p, weight_decay=-1), "Invalid weight_decay value: -1"),
+        (lambda p: optim.Adagrad(p, lr_decay=-1), "Invalid lr_decay value: -1"),
+        (lambda p: optim.Adagrad(p, initial_accumulator_value=-1), "Invalid initial_accumulator_value value: -1"),
+        (lambda p: optim.RMSprop(p, alpha=-1), "Invalid alpha value: -1"),
+        (lambda p: optim.Adadelta(p, rho=1.5), "Invalid rho value: 1.5"),
+        (lambda p: optim.Adamax(p, betas=(1, 0.5)), "Invalid beta parameter at index 0: 1"),
+        (lambda p: optim.NAdam(p, momentum_decay=-1), "Invalid momentum_decay value: -1"),
+        (lambda p: optim.RAdam(p, betas=0.9), "betas: expected two numbers, got 0.9"),
+        (lambda p: optim.ASGD(p, weight_decay=-1), "Invalid weight_decay value: -1"),
+        (lambda p: optim.Rprop(p, etas=(0.5, 0.9)), "Invalid eta values: 0.5, 0.9"),
+        (lambda p: optim.Rprop(p, step_sizes=1), "step_sizes: expected two numbers, got 1"),
+        (lambda p: optim.Lion(p, betas=(0.9, -0.1)), "Invalid beta parameter at index 1: -0.1"),
     ],
 )
 def test_refuses_options_out_of_range(rng, build, message):

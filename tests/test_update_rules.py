@@ -1,0 +1,150 @@
+"""kernels/*/: update rules that are one pass over flat arrays. SGD and Adam have files of their own."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from helpers import absent, agree, poison
+
+
+class Rule(NamedTuple):
+    """How to call module.module_update(param, *states, grad, step, *counters, hyper, *flags)."""
+
+    states: str  # s: signed, p: positive, one letter each
+    options: list  # (hyper, flags before maximize, states that are absent)
+    counters: tuple = ()
+    unread: tuple = ()  # states that the first step does not read
+
+
+B = (0.9, 0.999)
+RULES = {
+    "adagrad": Rule(
+        "p", [((0.1, 0.0, 0.0, 0.0, 1e-10), (), ()), ((0.1, 0.2, 0.05, 0.3, 0.1), (), ())], unread=("sum",)
+    ),
+    "rmsprop": Rule(
+        "psp",
+        [
+            ((0.1, 0.99, 1e-8, 0.0, 0.0), (), (1, 2)),
+            ((0.1, 0.9, 0.1, 0.05, 0.9), (), (1,)),
+            ((0.1, 0.9, 1e-8, 0.05, 0.0), (), (2,)),
+            ((0.1, 0.9, 1e-8, 0.0, 0.9), (), ()),
+        ],
+    ),
+    "adadelta": Rule("pp", [((1.0, 0.9, 1e-6, 0.0), (), ()), ((0.3, 0.5, 0.1, 0.05), (), ())]),
+    "adamax": Rule("sp", [((0.1, *B, 1e-8, 0.0), (), ()), ((0.1, 0.5, 0.7, 0.1, 0.05), (), ())]),
+    "nadam": Rule(
+        "sp",
+        [((0.1, *B, 1e-8, wd, md), (decoupled,), ()) for wd, md in ((0.0, 4e-3), (0.05, 0.3)) for decoupled in (0, 1)],
+        counters=(0.4,),
+    ),
+    "radam": Rule(
+        "sp",
+        [((0.1, *B, 1e-8, wd), (decoupled,), ()) for wd in (0.0, 0.05) for decoupled in (0, 1)]
+        # the rectification begins at another step
+        + [((0.1, 0.5, beta2, 0.1, 0.05), (0,), ()) for beta2 in (0.0, 0.5, 0.9)],
+    ),
+    "asgd": Rule(
+        "s",
+        [((0.1, 1e-4, 0.75, t0, wd), (), ()) for t0, wd in ((1e6, 0.0), (2.0, 0.05))],
+        counters=(0.07, 0.3),
+        unread=("ax",),
+    ),
+    "rprop": Rule("sp", [((0.1, 0.5, 1.2, 0.2, 1.0), (), ())], unread=("prev", "step_size")),
+    "lion": Rule("s", [((0.1, 0.9, 0.99, 0.0), (), ()), ((0.1, 0.5, 0.6, 0.05), (), ())]),
+}
+FIRST = {"nadam": (1.0,), "asgd": (np.nan, 1.0)}
+CASES = [(name, i) for name, rule in RULES.items() for i in range(len(rule.options))]
+
+
+def arguments(rng, name, option, n, dtype, before, maximize):
+    rule = RULES[name]
+    hyper, flags, missing = rule.options[option]
+    draws = [rng.standard_normal(n) for _ in rule.states]
+    # an average of gradients is well below that of squares: the difference in RMSprop's root is not about roundings
+    states = [0.2 * s if kind == "s" else 1 + np.abs(s) for kind, s in zip(rule.states, draws, strict=True)]
+    states = [absent(dtype) if i in missing else s.astype(dtype) for i, s in enumerate(states)]
+    param, grad = (rng.standard_normal(n).astype(dtype) for _ in range(2))
+    counters = rule.counters if before else FIRST.get(name, rule.counters)
+    counters = [np.full(3, value) for value in (float(before), *counters)]
+    return [param, *states, grad, *counters, np.array(hyper), *map(bool, flags), maximize]
+
+
+@pytest.mark.parametrize("n", [0, 1, 15, 1009, 40001])
+@pytest.mark.parametrize("before", [0, 7])
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("name, option", CASES)
+def test_update(backend, dtype, rng, name, option, maximize, before, n):
+    args = arguments(rng, name, option, n, dtype, before, maximize)
+    got = agree(backend, f"{name}.{name}_update", *args)
+    step = len(RULES[name].states) + 2
+    assert (got[step] == before + 1).all()
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.unread])
+def test_the_first_step_does_not_read_state_that_has_not_begun(backend, dtype, rng, name):
+    args = arguments(rng, name, 0, 100, dtype, 0, False)
+    for i, _ in enumerate(RULES[name].unread):
+        args[1 + i] = poison(100, dtype)
+    got = agree(backend, f"{name}.{name}_update", *args)
+    assert all(np.isfinite(got[i]).all() for i in range(1 + len(RULES[name].unread)))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_nan_stays_where_it_is(backend, dtype, rng, name):
+    """What is no number in the gradient makes its own parameter no number, for good, and no other."""
+    args = arguments(rng, name, -1, 64, dtype, 0, False)
+    grad = args[len(RULES[name].states) + 1]
+    for _ in range(2):
+        grad[3] = np.nan
+        backend(f"{name}.{name}_update", *args)
+    grad[3] = 1
+    backend(f"{name}.{name}_update", *args)
+    assert np.flatnonzero(np.isnan(args[0])).tolist() == [3]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_refuses_no_step(backend, rng, name):
+    args = arguments(rng, name, -1, 4, np.float32, 0, False)
+    step = len(RULES[name].states) + 2
+    for i in range(step, step + 1 + len(RULES[name].counters)):
+        args[i] = np.zeros(0)
+    with pytest.raises(ValueError, match="step"):
+        backend(f"{name}.{name}_update", *args)
+
+
+def test_momentum_needs_its_buffer(backend, rng):
+    args = arguments(rng, "rmsprop", 3, 4, np.float32, 0, False)
+    args[3] = absent()
+    with pytest.raises(ValueError, match="momentum_buffer"):
+        backend("rmsprop.rmsprop_update", *args)
+
+
+# ---- by hand, from the papers
+
+
+def test_adagrad_by_hand(backend):
+    param, total, step = np.array([1.0]), np.zeros(1), np.zeros(1)
+    for gradient in (3.0, 4.0):
+        backend("adagrad.adagrad_update", param, total, np.array([gradient]), step, np.array([0.5, 1, 0, 0, 0]), False)
+    # 3 / sqrt(9), then half the rate: 4 / sqrt(9 + 16)
+    np.testing.assert_allclose(param, 1 - 0.5 * 1 - 0.25 * 4 / 5, rtol=1e-15)
+
+
+def test_rprop_by_hand(backend):
+    param, prev, size, step = np.zeros(1), np.zeros(1), np.zeros(1), np.zeros(1)
+    seen = []
+    for gradient in (1.0, 2.0, -1.0, -1.0):
+        hyper = np.array([1, 0.5, 1.5, 0, 50])
+        backend("rprop.rprop_update", param, prev, size, np.array([gradient]), step, hyper, False)
+        seen.append(param[0])
+    # as long as lr; longer; no step after a turn, and half as long afterwards
+    assert seen == [-1, -2.5, -2.5, -2.5 + 0.75]
+
+
+def test_lion_by_hand(backend):
+    param, average, step = np.array([1.0, 1.0, 1.0]), np.array([1.0, 1.0, 0.0]), np.zeros(1)
+    hyper = np.array([0.1, 0.75, 0.5, 0.5])
+    backend("lion.lion_update", param, average, np.array([-1.0, -5.0, 0.0]), step, hyper, False)
+    # 0.75 - 0.25 > 0; 0.75 - 1.25 < 0; 0
+    np.testing.assert_allclose(param, [0.95 - 0.1, 0.95 + 0.1, 0.95], rtol=1e-15)
+    np.testing.assert_allclose(average, [0, -2, 0], rtol=1e-15)
