@@ -5,6 +5,8 @@ from .adagrad import Adagrad
 from .adam import Adam, AdamW
 from .adamax import Adamax
 from .asgd import ASGD
+from .lamb import LAMB
+from .lars import LARS
 from .lion import Lion
 from .nadam import NAdam
 from .optimizer import Optimizer
@@ -15,6 +17,8 @@ from .sgd import SGD
 
 __all__ = [
     "ASGD",
+    "LAMB",
+    "LARS",
     "SGD",
     "Adadelta",
     "Adagrad",

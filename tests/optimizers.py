@@ -15,6 +15,8 @@ RULES = {
     "radam": lambda params, **o: optim.RAdam(params, **{"lr": 0.1, "betas": (0.5, 0.9), **o}),
     "asgd": lambda params, **o: optim.ASGD(params, **{"lr": 0.1, "t0": 2, **o}),
     "rprop": lambda params, **o: optim.Rprop(params, **{"lr": 0.1, **without_decay(o)}),
+    "lamb": lambda params, **o: optim.LAMB(params, **{"lr": 0.1, **o}),
+    "lars": lambda params, **o: optim.LARS(params, **{"lr": 0.5, "momentum": 0.9, **o}),
     "lion": lambda params, **o: optim.Lion(params, **{"lr": 0.1, **o}),
 }
 

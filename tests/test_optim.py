@@ -46,6 +46,10 @@ def test_one_kernel_call_a_step(rng, rule):
     optimizer = rule(params)
     steps(rng, optimizer, params)
     (block,) = optimizer.param_groups[0].blocks
+    if isinstance(optimizer, (optim.LAMB, optim.LARS)):
+        # these take norms: one call a parameter
+        assert len(block.runs) == 3
+        return
     assert len(block.runs) == 1
     params[1].grad = None
     optimizer.step()

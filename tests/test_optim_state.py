@@ -134,6 +134,9 @@ def test_refuses_what_is_no_parameter(rng, rule):
         (lambda p: optim.ASGD(p, weight_decay=-1), "Invalid weight_decay value: -1"),
         (lambda p: optim.Rprop(p, etas=(0.5, 0.9)), "Invalid eta values: 0.5, 0.9"),
         (lambda p: optim.Rprop(p, step_sizes=1), "step_sizes: expected two numbers, got 1"),
+        (lambda p: optim.LAMB(p, eps=-1), "Invalid epsilon value: -1"),
+        (lambda p: optim.LARS(p, trust_coefficient=-1), "Invalid trust_coefficient value: -1"),
+        (lambda p: optim.LARS(p, nesterov=True), "Nesterov momentum requires a momentum, got momentum 0"),
         (lambda p: optim.Lion(p, betas=(0.9, -0.1)), "Invalid beta parameter at index 1: -0.1"),
     ],
 )

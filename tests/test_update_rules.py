@@ -50,6 +50,15 @@ RULES = {
         unread=("ax",),
     ),
     "rprop": Rule("sp", [((0.1, 0.5, 1.2, 0.2, 1.0), (), ())], unread=("prev", "step_size")),
+    "lamb": Rule("sp", [((0.1, *B, 1e-6, wd), (), ()) for wd in (0.0, 0.05)]),
+    "lars": Rule(
+        "s",
+        [
+            ((0.5, 0.0, 0.0, 0.1, 1e-8), (0,), (0,)),
+            ((0.5, 0.9, 0.05, 0.1, 0.3), (0,), ()),
+            ((0.5, 0.9, 0.05, 0.0, 0.0), (1,), ()),
+        ],
+    ),
     "lion": Rule("s", [((0.1, 0.9, 0.99, 0.0), (), ()), ((0.1, 0.5, 0.6, 0.05), (), ())]),
 }
 FIRST = {"nadam": (1.0,), "asgd": (np.nan, 1.0)}
@@ -89,9 +98,9 @@ def test_the_first_step_does_not_read_state_that_has_not_begun(backend, dtype, r
     assert all(np.isfinite(got[i]).all() for i in range(1 + len(RULES[name].unread)))
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", [name for name in RULES if name not in ("lamb", "lars")])
 def test_nan_stays_where_it_is(backend, dtype, rng, name):
-    """What is no number in the gradient makes its own parameter no number, for good, and no other."""
+    """What is no number in the gradient makes its own element no number, for good, and no other. (A norm is one.)"""
     args = arguments(rng, name, -1, 64, dtype, 0, False)
     grad = args[len(RULES[name].states) + 1]
     for _ in range(2):
@@ -112,11 +121,12 @@ def test_refuses_no_step(backend, rng, name):
         backend(f"{name}.{name}_update", *args)
 
 
-def test_momentum_needs_its_buffer(backend, rng):
-    args = arguments(rng, "rmsprop", 3, 4, np.float32, 0, False)
-    args[3] = absent()
+@pytest.mark.parametrize("name, option, buffer", [("rmsprop", 3, 3), ("lars", 1, 1)])
+def test_momentum_needs_its_buffer(backend, rng, name, option, buffer):
+    args = arguments(rng, name, option, 4, np.float32, 0, False)
+    args[buffer] = absent()
     with pytest.raises(ValueError, match="momentum_buffer"):
-        backend("rmsprop.rmsprop_update", *args)
+        backend(f"{name}.{name}_update", *args)
 
 
 # ---- by hand, from the papers
@@ -148,3 +158,34 @@ def test_lion_by_hand(backend):
     # 0.75 - 0.25 > 0; 0.75 - 1.25 < 0; 0
     np.testing.assert_allclose(param, [0.95 - 0.1, 0.95 + 0.1, 0.95], rtol=1e-15)
     np.testing.assert_allclose(average, [0, -2, 0], rtol=1e-15)
+
+
+def test_lamb_by_hand(backend):
+    param, m, v, step = np.array([3.0, 4.0]), np.zeros(2), np.zeros(2), np.zeros(1)
+    backend("lamb.lamb_update", param, m, v, np.array([2.0, -2.0]), step, np.array([0.1, 0.9, 0.999, 0, 0]), False)
+    # Adam's first direction is the sign; 5 / sqrt(2) times as long
+    np.testing.assert_allclose(param, [3 - 0.5 / np.sqrt(2), 4 + 0.5 / np.sqrt(2)], rtol=1e-12)
+
+
+def test_lars_by_hand(backend):
+    param, buffer, step = np.array([3.0, 4.0]), np.zeros(2), np.zeros(1)
+    hyper = np.array([0.5, 0.5, 0.2, 0.1, 0])
+    backend("lars.lars_update", param, buffer, np.array([0.6, 0.8]), step, hyper, False, False)
+    # 0.1 * 5 / (1 + 0.2 * 5) of gradient and decay
+    np.testing.assert_allclose(buffer, [0.25 * 1.2, 0.25 * 1.6], rtol=1e-12)
+    np.testing.assert_allclose(param, [3 - 0.125 * 1.2, 4 - 0.125 * 1.6], rtol=1e-12)
+
+
+@pytest.mark.parametrize("of_param, of_grad", [(0, 1), (1, 0), (0, 0)])
+def test_no_trust_without_a_norm(backend, of_param, of_grad):
+    """A parameter of zeros leaves zero; a gradient of zeros leaves the parameter alone."""
+    param, grad = np.full(3, float(of_param)), np.full(3, float(of_grad))
+    twin = param.copy()
+    backend(
+        "lars.lars_update", param, absent(np.float64), grad, np.zeros(1), np.array([0.5, 0, 0, 0.1, 0]), False, False
+    )
+    assert np.array_equal(param, twin - 0.5 * grad)
+    param = twin.copy()
+    hyper = np.array([0.5, 0.9, 0.999, 1e-6, 0])
+    backend("lamb.lamb_update", param, np.zeros(3), np.zeros(3), grad, np.zeros(1), hyper, False)
+    np.testing.assert_allclose(param, twin - 0.5 * grad, rtol=1e-5)

@@ -1,5 +1,7 @@
 """What update rules share: the gradient that they go down, the count of their steps, the size of a chunk."""
 
+import math
+
 from ..jit import compiled, inlined
 
 # a chunk is tens of microseconds of memory traffic
@@ -35,3 +37,13 @@ def count(step):
 def sign(maximize, real):
     """What the gradient is multiplied by."""
     return real(-1) if maximize else real(1)
+
+
+@compiled
+def norms(squares):
+    """Two norms from their sums of squares, which lie in turn, chunk by chunk; added in order."""
+    first = second = 0.0
+    for chunk in range(squares.size // 2):
+        first += squares[2 * chunk]
+        second += squares[2 * chunk + 1]
+    return math.sqrt(first), math.sqrt(second)
