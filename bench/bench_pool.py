@@ -34,15 +34,11 @@ def planes(x):
     return x.reshape(x.shape[0] * x.shape[1], 1, *x.shape[2:])
 
 
-def flat(x):
-    return x.reshape(x.shape[0] * x.shape[1], -1)
-
-
 def pooled(operation, x, window):
     """(windows, result, positions) of ours; no positions of averages."""
     windows = tables(x.shape, window, "step" if operation == "max" else "padded")
     y = np.empty((*x.shape[:2], *(t.shape[1] for t in windows[1:])), x.dtype)
-    return windows, y, np.empty(y.shape, np.int64) if operation == "max" else None
+    return windows, y, np.empty(y.shape, np.int32) if operation == "max" else None
 
 
 def forward_hotloop(operation, x, window):
@@ -64,7 +60,7 @@ def backward_hotloop(operation, x, dy, window):
     dx = np.empty_like(x)
 
     def largest():
-        pool_max.max_pool_backward(flat(dx), flat(dy), flat(indices))
+        pool_max.max_pool_backward(planes(dx), planes(dy), planes(indices), *windows)
         return dx
 
     def average():

@@ -9,8 +9,8 @@ import math
 from typing import Any
 
 from .activation_functions import relu
-from .doors import absent, call, empty
-from .dtypes import int64
+from .doors import absent, call, copy_into, empty
+from .dtypes import int32, int64
 from .pooling_windows import adaptive_windows, regular_windows, sizes, unit_axis
 from .tape import Function
 from .tensor import as_tensor
@@ -50,25 +50,23 @@ class MaxPool(Function):
         windows = (unit_axis(device),) * (3 - axes) + tables
         y, solid = empty(shape, x.dtype, device), _solid(shape, axes)
         wanted = return_indices or ctx.needs[0]
-        indices = empty(shape, int64, device).reshape(solid) if wanted else absent(int64, device, 4)
+        indices = empty(solid, int32, device) if wanted else absent(int32, device, 4)
         call("pool_max.max_pool_forward", y.reshape(solid), indices, x.reshape(_solid(x.shape, axes)), *windows)
         if ctx.needs[0]:
-            # beside the result when it is one: changing it is then noticed
             ctx.save(indices)
-            ctx.flat, ctx.shape = (solid[0], math.prod(solid[1:])), x.shape
-        return (y, indices.reshape(shape)) if return_indices else y
+            ctx.windows, ctx.shape, ctx.solid = windows, x.shape, _solid(x.shape, axes)
+        if not return_indices:
+            return y
+        where = empty(shape, int64, device)
+        copy_into(where.reshape(solid), indices)
+        return y, where
 
     @staticmethod
     def backward(ctx, dy, _=None):
         (indices,) = ctx.saved
         dx = empty(ctx.shape, dy.dtype, ctx.device)
-        planes = ctx.flat[0]
-        call(
-            "pool_max.max_pool_backward",
-            dx.reshape(planes, dx.size // planes if planes else 0),
-            dy.reshape(ctx.flat),
-            indices.reshape(ctx.flat),
-        )
+        arrays = dx.reshape(ctx.solid), dy.reshape(indices.shape), indices
+        call("pool_max.max_pool_backward", *arrays, *ctx.windows)
         return dx, None, None
 
 

@@ -41,7 +41,7 @@ def _special(path, s):
         return {"N": 61, "D": 31}, {}
     if module in ("pool_max", "pool_average"):
         sizes, tables = _windows(s)
-        return sizes, {} if path == "pool_max.max_pool_backward" else tables
+        return sizes, tables
     if module == "pool_windows":
         return {"O": 17, "A": 2}, dict(axis=1, size=s["FLAT"], kernel=3)
     if module == "conv":

@@ -18,6 +18,9 @@ SHAPES = {
     "whole plane": (5, ONE, (7, 7, 7, 0, 1, 0), (17, 17, 17, 0, 1, 0)),
     "line": (7, ONE, ONE, (127, 4, 2, 1, 1, 1)),
     "solid": (2, (5, 2, 2, 0, 1, 1), (6, 3, 2, 1, 1, 0), (19, 3, 2, 1, 1, 0)),
+    "points": (2, ONE, (9, 1, 2, 0, 1, 0), (37, 1, 2, 0, 1, 0)),
+    "wide windows": (2, ONE, (9, 5, 2, 2, 1, 0), (70, 6, 2, 3, 1, 1)),
+    "5x5 stride 1": (1, ONE, (6, 5, 1, 2, 1, 0), (37, 5, 1, 2, 1, 0)),
     "many rows": (61, ONE, (17, 2, 2, 0, 1, 0), (16, 2, 2, 0, 1, 0)),
 }
 
@@ -46,19 +49,18 @@ def pick(rng, shape, dtype):
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_max_forward(backend, dtype, rng, shape):
     x_shape, y_shape, tables = case(shape)
-    x, y, none = pick(rng, x_shape, dtype), poison(y_shape, dtype), absent(np.int64)
-    agree(backend, "pool_max.max_pool_forward", y, poison(y_shape, np.int64), x, *tables)
+    x, y, none = pick(rng, x_shape, dtype), poison(y_shape, dtype), absent(np.int32)
+    agree(backend, "pool_max.max_pool_forward", y, poison(y_shape, np.int32), x, *tables)
     agree(backend, "pool_max.max_pool_forward", y, none, x, *tables)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_max_backward(backend, dtype, rng, shape):
     x_shape, y_shape, tables = case(shape)
-    y, indices = np.empty(y_shape, dtype), np.empty(y_shape, np.int64)
+    y, indices = np.empty(y_shape, dtype), np.empty(y_shape, np.int32)
     Backend("ref")("pool_max.max_pool_forward", y, indices, pick(rng, x_shape, dtype), *tables)
-    flat = (y_shape[0], int(np.prod(y_shape[1:])))
-    dx, dy = poison((x_shape[0], int(np.prod(x_shape[1:]))), dtype), rng.standard_normal(flat).astype(dtype)
-    agree(backend, "pool_max.max_pool_backward", dx, dy, indices.reshape(flat))
+    dx, dy = poison(x_shape, dtype), rng.standard_normal(y_shape).astype(dtype)
+    agree(backend, "pool_max.max_pool_backward", dx, dy, indices, *tables)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -90,7 +92,7 @@ def test_windows_that_are_drawn(backend, dtype, rng, sizes):
 def test_windows_of_each_plane(backend, dtype, rng):
     tables = [np.array([[(0, 1, 1)]] * 3), drawn(rng, 3, 11, 7, 2)[0], drawn(rng, 3, 40, 23, 3)[0]]
     x = rng.standard_normal((3, 1, 11, 40)).astype(dtype)
-    y, indices = poison((3, 1, 7, 23), dtype), poison((3, 1, 7, 23), np.int64)
+    y, indices = poison((3, 1, 7, 23), dtype), poison((3, 1, 7, 23), np.int32)
     agree(backend, "pool_max.max_pool_forward", y, indices, x, *tables)
     agree(backend, "pool_average.average_pool_forward", y, x, *tables)
     agree(backend, "pool_average.average_pool_backward", x, rng.standard_normal(y.shape).astype(dtype), *tables)
@@ -103,15 +105,14 @@ def test_nan_infinity_and_empty_windows(backend, dtype, rng):
     across[0, [0, 9], 1] = across[0, [0, 9], 0]
     tables = [table(*ONE), table(8, 3, 1, 1, 1, 0), across]
     shape = (2, 1, 8, 35)
-    got, want = (np.empty(shape, dtype), np.empty(shape, np.int64)), (np.empty(shape, dtype), np.empty(shape, np.int64))
+    got, want = ((np.empty(shape, dtype), np.empty(shape, np.int32)) for _ in range(2))
     backend("pool_max.max_pool_forward", *got, x, *tables)
     Backend("ref")("pool_max.max_pool_forward", *want, x, *tables)
     assert np.isnan(want[0]).any() and np.isinf(want[0]).any() and (want[1] == -1).any()
     np.testing.assert_array_equal(got[0], want[0])
     np.testing.assert_array_equal(got[1], want[1])
     # what is nowhere adds nothing
-    dx = poison((2, 560), dtype)
-    agree(backend, "pool_max.max_pool_backward", dx, np.ones((2, 280), dtype), want[1].reshape(2, 280))
+    agree(backend, "pool_max.max_pool_backward", poison(x.shape, dtype), np.ones(shape, dtype), want[1], *tables)
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (1, 1, 1), (3, 61, 17), (40, 1000, 999)], ids=str)
@@ -132,7 +133,7 @@ def test_ref_gradient_is_the_slope(rng, operation, name):
     x_shape, y_shape, tables = case(shape, divides=operation == "average")
     # no two within a step of each other: the largest stays the same
     x = rng.permutation(int(np.prod(x_shape))).reshape(x_shape) / 100.0
-    y, dy, indices = np.empty(y_shape), rng.standard_normal(y_shape), np.empty(y_shape, np.int64)
+    y, dy, indices = np.empty(y_shape), rng.standard_normal(y_shape), np.empty(y_shape, np.int32)
     saved = (indices,) if operation == "max" else ()
 
     def loss():
@@ -142,8 +143,7 @@ def test_ref_gradient_is_the_slope(rng, operation, name):
     want, dx = finite_difference(loss, x), poison(x_shape, np.float64)
     loss()
     if operation == "max":
-        planes = x_shape[0]
-        ref("pool_max.max_pool_backward", dx.reshape(planes, -1), dy.reshape(planes, -1), indices.reshape(planes, -1))
+        ref("pool_max.max_pool_backward", dx, dy, indices, *tables)
     else:
         ref("pool_average.average_pool_backward", dx, dy, *tables)
     # linear in x: cancellation alone
@@ -152,13 +152,15 @@ def test_ref_gradient_is_the_slope(rng, operation, name):
 
 def test_what_does_not_fit_is_refused(backend):
     x, y, one = np.ones((2, 1, 4, 4), np.float32), np.ones((2, 1, 2, 2), np.float32), table(*ONE)
-    good, none = table(4, 2, 2, 0, 1, 0), absent(np.int64)
+    good, none, found = table(4, 2, 2, 0, 1, 0), absent(np.int32), np.zeros((2, 1, 2, 2), np.int32)
     for at, value in (((0, 0, 0), -1), ((0, 1, 1), 5), ((0, 1, 1), 1)):
         bad = good.copy()
         bad[at] = value
         for tables in ((one, bad, good), (one, good, bad)):
             with pytest.raises(ValueError, match="does not lie in the input"):
                 backend("pool_max.max_pool_forward", y, none, x, *tables)
+            with pytest.raises(ValueError, match="does not lie in the input"):
+                backend("pool_max.max_pool_backward", x, y, found, *tables)
             with pytest.raises(ValueError, match="does not lie in the input"):
                 backend("pool_average.average_pool_forward", y, x, *tables)
             with pytest.raises(ValueError, match="does not lie in the input"):
@@ -167,6 +169,8 @@ def test_what_does_not_fit_is_refused(backend):
     still[0, 1, 2] = 0
     with pytest.raises(ValueError, match="steps of at least 1"):
         backend("pool_max.max_pool_forward", y, none, x, one, good, still)
+    with pytest.raises(ValueError, match="steps of at least 1"):
+        backend("pool_max.max_pool_backward", x, y, found, one, still, good)
     with pytest.raises(ValueError, match="do not fit"):
         backend("pool_windows.fractional_windows_forward", good, y.reshape(1, 8), 0, 2, 2)
     for bad in (-1, 16):
@@ -185,10 +189,10 @@ def test_any_number_of_threads_gives_the_same_bits(rng):
     dy, before = rng.standard_normal(shape).astype(np.float32), hotloop.get_num_threads()
     for threads in (1, 2):
         hotloop.set_num_threads(threads)
-        y, indices, mean = np.empty(shape, np.float32), np.empty(shape, np.int64), np.empty(shape, np.float32)
+        y, indices, mean = np.empty(shape, np.float32), np.empty(shape, np.int32), np.empty(shape, np.float32)
         dx, spread = np.empty_like(x), np.empty_like(x)
         cpu("pool_max.max_pool_forward", y, indices, x, *tables)
-        cpu("pool_max.max_pool_backward", dx.reshape(64, -1), dy.reshape(64, -1), indices.reshape(64, -1))
+        cpu("pool_max.max_pool_backward", dx, dy, indices, *tables)
         cpu("pool_average.average_pool_forward", mean, x, *tables)
         cpu("pool_average.average_pool_backward", spread, dy, *tables)
         results.append((y, indices, mean, dx, spread))

@@ -1,16 +1,27 @@
-"""What the pooling kernels share: tables of windows checked, the stretch of a row where windows are regular, phases.
+"""What the pooling kernels share: tables of windows checked, rows of regular windows, which rows belong together."""
 
-The phases of a row for a stride s are s lines: line f holds elements f, f + s, f + 2 s ... Element k of all regular
-windows is contiguous there, from `place` on. A phase has room for whole vectors, so that loops leave no remainder: what
-stands behind the last window is anything.
-"""
+from typing import NamedTuple
 
 from ..jit import compiled
 
-# input elements that a chunk of output rows looks at, at least
+# input elements that a chunk looks at, at least
 GRAIN = 32768
-# elements of a vector of float32
-WHOLE = 16
+# windows of a row from which on a vector of them is worth while
+FEW = 4
+
+
+class Row(NamedTuple):
+    """Windows along a row: number o has elements begin + o * stride + k * step, k < width, those in 0 .. size - 1.
+
+    width is 0 where windows are of no such kind.
+    """
+
+    size: int
+    count: int
+    begin: int
+    stride: int
+    width: int
+    step: int
 
 
 @compiled
@@ -35,92 +46,123 @@ def middle(windows):
 
 
 @compiled
-def regular(windows):
-    """(lo, hi, width, stride): windows lo .. hi - 1 are alike, each `stride` further than the one before it.
-
-    The longest such stretch around the middle. None where planes have windows of their own.
-    """
-    Q, O = windows.shape[:2]
-    if Q != 1 or O == 0:
-        return 0, 0, 0, 1
-    at = O // 2
-    width, last = windows[0, at, 1] - windows[0, at, 0], windows[0, at, 2]
-    stride = windows[0, at, 0] - windows[0, at - 1, 0] if at > 0 else 1
-    if stride < 1 or width < 1:
-        return 0, 0, 0, 1
-    lo, hi = at, at + 1
-    while lo > 0 and _follows(windows, lo, width, last, stride):
-        lo -= 1
-    while hi < O and _follows(windows, hi, width, last, stride) and windows[0, hi, 1] - windows[0, hi, 0] == width:
-        hi += 1
-    return lo, hi, width, stride
+def of_plane(windows, p):
+    return windows[p if windows.shape[0] > 1 else 0]
 
 
 @compiled
-def _follows(windows, o, width, last, stride):
-    """Window o - 1 is as wide as it should be, and window o lies a stride further."""
-    before, this = windows[0, o - 1], windows[0, o]
-    alike = before[1] - before[0] == width and before[2] == last and this[2] == last
-    return alike and this[0] - before[0] == stride
+def place_of(r, slices, rows):
+    """(plane, slice, row) of row r."""
+    return r // (slices * rows), r // rows % slices, r % rows
 
 
 @compiled
-def whole(windows):
-    """So many windows, rounded up to vectors."""
-    return (windows + WHOLE - 1) // WHOLE * WHOLE
+def following(p, i, j, slices, rows):
+    """The place after that."""
+    j += 1
+    if j == rows:
+        i, j = i + 1, 0
+        if i == slices:
+            p, i = p + 1, 0
+    return p, i, j
 
 
 @compiled
-def room_for(count, width, stride):
-    """Elements of a phase."""
-    return count + width // stride + 1
+def elements(window, stepped):
+    """Elements of a window of one axis; the third number of an average's windows is a divisor."""
+    return (window[1] - window[0] + window[2] - 1) // window[2] if stepped else window[1] - window[0]
 
 
 @compiled
-def place(k, stride, room):
-    """Where element k of the first window is."""
-    if stride == 1:
-        return k
-    if stride == 2:
-        return (k & 1) * room + (k >> 1)
-    return k % stride * room + k // stride
+def row_of(windows, size, stepped):
+    count = windows.shape[1]
+    nothing = Row(size, count, 0, 1, 0, 1)
+    if windows.shape[0] != 1 or count < FEW:
+        return nothing
+    reach, at = 0, 0
+    for o in range(count):
+        if windows[0, o, 1] - windows[0, o, 0] > reach:
+            reach, at = windows[0, o, 1] - windows[0, o, 0], o
+    step = windows[0, at, 2] if stepped else 1
+    stride = windows[0, at + 1, 0] - windows[0, at, 0] if at + 1 < count else max(1, reach)
+    begin, width = windows[0, at, 0] - at * stride, (reach + step - 1) // step
+    if width == 0 or stride < 1 or begin > 0:
+        return nothing
+    for o in range(count):
+        start = begin + o * stride
+        skipped = (max(0, -start) + step - 1) // step
+        inside = (min(size, start + reach) - start - skipped * step + step - 1) // step
+        alike = windows[0, o, 0] == start + skipped * step and elements(windows[0, o], stepped) == inside
+        if inside < 1 or not alike or (stepped and windows[0, o, 2] != step):
+            return nothing
+    return Row(size, count, begin, stride, width, step)
 
 
 @compiled
-def split(phases, row, stride, room):
-    """phases[f * room + i] = row[i * stride + f]"""
-    if stride == 1:
-        for i in range(row.size):
-            phases[i] = row[i]
-    elif stride == 2:
-        half = row.size >> 1
-        even, odd = phases[:half], phases[room : room + half]
-        for i in range(half):
-            even[i], odd[i] = row[2 * i], row[2 * i + 1]
-        if row.size & 1:
-            phases[half] = row[row.size - 1]
-    else:
-        for f in range(min(stride, row.size)):
-            column, phase = row[f:], phases[f * room :]
-            for i in range((column.size + stride - 1) // stride):
-                phase[i] = column[i * stride]
+def paired(row):
+    """Whether gradients go by vectors of columns: with other strides each window goes by itself."""
+    return row.width > 0 and (row.stride == 1 or (row.stride == 2 and row.step == 1))
 
 
 @compiled
-def merge(row, phases, stride, room):
-    """row[i * stride + f] = phases[f * room + i]"""
-    if stride == 1:
-        for i in range(row.size):
-            row[i] = phases[i]
-    elif stride == 2:
-        half = row.size >> 1
-        even, odd = phases[:half], phases[room : room + half]
-        for i in range(half):
-            row[2 * i], row[2 * i + 1] = even[i], odd[i]
-        if row.size & 1:
-            row[row.size - 1] = phases[half]
-    else:
-        for f in range(min(stride, row.size)):
-            column, phase = row[f:], phases[f * room :]
-            for i in range((column.size + stride - 1) // stride):
-                column[i * stride] = phase[i]
+def listed(windows_d, windows_h, row):
+    """Whether all planes have the same regular windows, whose rows are listed once."""
+    return row.width > 0 and windows_d.shape[0] == 1 and windows_h.shape[0] == 1
+
+
+@compiled
+def _all_elements(windows, stepped):
+    count = 0
+    for o in range(windows.shape[1]):
+        count += elements(windows[0, o], stepped)
+    return count
+
+
+@compiled
+def list_length(windows_d, windows_h, stepped):
+    """Pairs of a row of windows and a row of the input that it has elements in."""
+    return _all_elements(windows_d, stepped) * _all_elements(windows_h, stepped)
+
+
+@compiled
+def _row_of_element(d, h, a, b, sides, stepped):
+    """Which row of the input element (a, b) of depth and height of a window is in."""
+    if stepped:
+        a, b = a * d[2], b * h[2]
+    return (d[0] + a) * sides[1] + h[0] + b
+
+
+@compiled
+def list_rows(offsets, starts, windows_d, windows_h, sides, stepped):
+    """offsets[starts[o] : starts[o + 1]]: where the rows of the input begin that row o of windows has elements in."""
+    count = 0
+    for o in range(starts.size - 1):
+        d, h = windows_d[0, o // windows_h.shape[1]], windows_h[0, o % windows_h.shape[1]]
+        starts[o] = count
+        for a in range(elements(d, stepped)):
+            for b in range(elements(h, stepped)):
+                offsets[count] = _row_of_element(d, h, a, b, sides, stepped) * sides[2]
+                count += 1
+    starts[starts.size - 1] = count
+
+
+@compiled
+def list_windows(rows, starts, windows_d, windows_h, sides, stepped):
+    """rows[starts[r] : starts[r + 1]]: the rows of windows that row r of the input has elements of."""
+    starts[:] = 0
+    for turn in range(2):
+        for o in range(windows_d.shape[1] * windows_h.shape[1]):
+            d, h = windows_d[0, o // windows_h.shape[1]], windows_h[0, o % windows_h.shape[1]]
+            for a in range(elements(d, stepped)):
+                for b in range(elements(h, stepped)):
+                    r = _row_of_element(d, h, a, b, sides, stepped)
+                    if turn:
+                        rows[starts[r]] = o
+                    starts[r] += 1
+        # after the first turn, where a row's windows begin; after the second, where they end
+        last = 0
+        for r in range(starts.size):
+            if turn:
+                starts[r], last = last, starts[r]
+            else:
+                last, starts[r] = last + starts[r], last

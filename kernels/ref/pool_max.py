@@ -23,11 +23,17 @@ def check(x, tables):
             raise ValueError("pool: a window does not lie in the input")
 
 
+def check_steps(x, tables):
+    check(x, tables)
+    if any((t[..., 2] < 1).any() for t in tables):
+        raise ValueError("pool: expected steps of at least 1")
+
+
 def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w):
     """y[p, o] = x[p, indices[p, o]], the largest of window o; -inf and -1 where the window is empty
 
     y          (P, OD, OH, OW) [out]
-    indices    (P, OD, OH, OW) or (0,) int64 [out]  flat position in the plane; size 0: not wanted
+    indices    (P, OD, OH, OW) or (0,) int32 [out]  flat position in the plane; size 0: not wanted
     x          (P, ID, IH, IW)                      P planes: samples times channels
     windows_d  (Q, OD, 3) int64   first position, the one past the last, step (>= 1); Q, R, S: P, or 1 for all planes
     windows_h  (R, OH, 3) int64   likewise
@@ -37,9 +43,7 @@ def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w):
     Source: as torch.nn.MaxPool3d.
     """
     tables = windows_d, windows_h, windows_w
-    check(x, tables)
-    if any((t[..., 2] < 1).any() for t in tables):
-        raise ValueError("pool: expected steps of at least 1")
+    check_steps(x, tables)
     positions = np.arange(np.prod(x.shape[1:])).reshape(x.shape[1:])
     for at, box in windows_of(y, tables, stepped=True):
         values, where = x[at[0]][box].ravel(), positions[box].ravel()
@@ -50,13 +54,21 @@ def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w):
             indices[at] = where[k] if values.size else -1
 
 
-def max_pool_backward(dx, dy, indices):
+def max_pool_backward(dx, dy, indices, windows_d, windows_h, windows_w):
     """dx[p, i] = sum of dy[p, o] over the o with indices[p, o] = i
 
-    dx       (P, I) [out]   I elements of a plane
-    dy       (P, O)         gradient of the result
-    indices  (P, O) int64   from the forward; positions outside of the plane add nothing
+    dx         (P, ID, IH, IW) [out]
+    dy         (P, OD, OH, OW)        gradient of the result
+    indices    (P, OD, OH, OW) int32  from the forward
+    windows_d  (Q, OD, 3) int64       as given to the forward
+    windows_h  (R, OH, 3) int64       likewise
+    windows_w  (S, OW, 3) int64       likewise
+
+    Raises as the forward.
     """
+    check_steps(dx, (windows_d, windows_h, windows_w))
+    planes = dx.shape[0]
+    flat, slopes, where = (v.reshape(planes, v.size // max(planes, 1)) for v in (dx, dy, indices))
     dx[...] = 0
-    p, o = np.nonzero((indices >= 0) & (indices < dx.shape[1]))
-    np.add.at(dx, (p, indices[p, o]), dy[p, o])
+    p, o = np.nonzero((where >= 0) & (where < flat.shape[1]))
+    np.add.at(flat, (p, where[p, o]), slopes[p, o])
