@@ -1,6 +1,7 @@
 """Convolution on the GEMM core's register tile, without a matrix of patches: see convolve.py and window.py.
 
-Forward, and the gradient of the input, are the nest of convolve.py; the gradient of the weight is conv_weight.py.
+Forward, and the gradient of the input, are the nest of convolve.py; the gradient of the weight is conv_weight.py. 3 x 3
+taps of stride 1 take fewer products where there are channels enough, in all three: see winograd.py, winograd_weight.py.
 """
 
 from .. import conv_checks, fused
@@ -10,6 +11,8 @@ from .conv_weight import weight_gradient
 from .convolve import Filter, Result, convolve
 from .epilogue import finish_rows, with_activation
 from .window import Window
+from .winograd import Planes, Taps, suits, winograd
+from .winograd_weight import winograd_weight
 
 check_activation, check_kept = compiled(fused.check_activation), compiled(fused.check_kept)
 check_geometry = compiled(conv_checks.check_geometry)
@@ -29,6 +32,12 @@ def conv_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, 
     result = Result(size, (1, 1, 1), (0, 0, 0), size)
     lines, flat = k // groups, y.reshape(-1)
     epilogue = with_activation(b, z.reshape(-1), activation)
+    planes = Planes(in_h, in_w, -ph, -pw, y.shape[3], y.shape[4])
+    form = (kd, kh, kw), (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), (in_d, y.shape[2])
+    if suits(n, lines, per_line, planes, form):
+        weights = Taps(per_line * 9, 9, lines * per_line * 9, False)
+        if winograd(flat, x.reshape(-1), w.reshape(-1), n, groups, lines, per_line, planes, weights, epilogue):
+            return
     arguments = (n, groups, lines, c // groups, windows, filter_, lines * per_line * taps, result, epilogue)
     convolve(flat, x.reshape(-1), w.reshape(-1), *arguments)
     if w.size == 0 and b.size == 0:
@@ -112,19 +121,30 @@ def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, p
         dz = scratch(3, dy.size, dy)
         parallel_for(_dz, dy.size, 16384, (dz, dy.reshape(-1), y.reshape(-1), z.reshape(-1), activation))
     size = (dy.shape[2], dy.shape[3], dy.shape[4])
+    lines, channels, source = k // groups, c // groups, x.reshape(-1)
+    form = (kd, kh, kw), strides, paddings, dilations, (x.shape[2], size[0])
     if dx.size:
-        lines, flat = k // groups, dx.reshape(-1)
-        _input_gradient(
-            flat, dz, w.reshape(-1), x.shape, size, (kd, kh, kw), lines, groups, strides, paddings, dilations
-        )
+        # a convolution of dy by the same taps, the last first, with lines and channels exchanged
+        planes = Planes(size[1], size[2], ph - 2, pw - 2, x.shape[3], x.shape[4])
+        taps = Taps(9, channels * 9, lines * channels * 9, True)
+        flat, weights = dx.reshape(-1), w.reshape(-1)
+        none = with_activation(flat[:0], flat[:0], 0)
+        if not suits(n, channels, lines, planes, form) or not winograd(
+            flat, dz, weights, n, groups, channels, lines, planes, taps, none
+        ):
+            _input_gradient(flat, dz, weights, x.shape, size, (kd, kh, kw), lines, groups, strides, paddings, dilations)
     if dweight.size:
-        windows = (
-            Window(x.shape[2], sd, -pd, dd, kd),
-            Window(x.shape[3], sh, -ph, dh, kh),
-            Window(x.shape[4], sw, -pw, dw, kw),
-        )
+        planes = Planes(x.shape[3], x.shape[4], -ph, -pw, size[1], size[2])
         flat = dweight.reshape(-1)
-        weight_gradient(flat, dz, x.reshape(-1), n, groups, k // groups, c // groups, windows, size, accumulate)
+        if not suits(n, lines, channels, planes, form) or not winograd_weight(
+            flat, dz, source, n, groups, lines, channels, planes, accumulate
+        ):
+            windows = (
+                Window(x.shape[2], sd, -pd, dd, kd),
+                Window(x.shape[3], sh, -ph, dh, kh),
+                Window(x.shape[4], sw, -pw, dw, kw),
+            )
+            weight_gradient(flat, dz, source, n, groups, lines, channels, windows, size, accumulate)
     if db.size:
         places = size[0] * size[1] * size[2]
         parallel_for(_bias_sums, k, max(1, 65536 // max(1, n * places)), (db, dz, n, places, accumulate))

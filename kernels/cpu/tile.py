@@ -74,10 +74,12 @@ class Emitter:
     def shuffle(self, a, b, lanes):
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_i32, len(lanes)), lanes))
 
-    def load(self, place, mask=None):
+    def load(self, place, mask=None, others=None):
+        """A vector; with a mask, lanes outside of it are those of `others`, or 0."""
         if mask is None:
             return self.builder.load(place, align=self.itemsize)
-        return self.builder.call(self._masked_load, [place, ir.Constant(_i32, self.itemsize), mask, self.zero])
+        align, others = ir.Constant(_i32, self.itemsize), self.zero if others is None else others
+        return self.builder.call(self._masked_load, [place, align, mask, others])
 
     def store(self, value, place, mask=None):
         if mask is None:
