@@ -3,7 +3,7 @@
 from .. import recurrent_checks
 from ..jit import compiled, kernel, parallel_for, scratch
 from .pack import matrix
-from .product import activated_product, prepare_product, product
+from .product import prepare_product, product
 from .recurrent import (
     add,
     add_rows,
@@ -13,14 +13,18 @@ from .recurrent import (
     chunk_rows,
     copy,
     fill,
+    first_gradient,
     first_of_block,
     flat,
     hand_over,
     input_gradients,
+    input_products,
+    lines,
     longest,
     padded,
     parts,
-    state_weight_gradient,
+    row,
+    state_gradient,
     weights,
 )
 from .vecmath import sigmoid, tanh
@@ -45,36 +49,34 @@ def _cell(i, f, g, o, cell, state):
 def _through_time(begin, end, y, hn, cn, gates, c, w_hh, w_hr, lengths, reverse, start, steps):
     """A block's steps of samples begin .. end; hn and cn are their states all the way. gates: the block's rows."""
     count, n, p = y.shape
-    h, rows = cn.shape[1], end - begin
-    hn, cn = flat(hn)[begin * p : end * p], flat(cn)[begin * h : end * h]
+    h, samples = cn.shape[1], end - begin
+    hn, cn = lines(hn, begin, samples, p), lines(cn, begin, samples, h)
     # what a projection, if there is one, is given
-    full = scratch(7, rows * h, hn)
-    state, projected = matrix(hn, p, rows, True), matrix(full, h, rows, True)
+    full = scratch(7, samples * h, hn)
+    state, projected = matrix(hn, p, samples, True), matrix(full, h, samples, True)
     zero, most = hn.dtype.type(0), longest(lengths, begin, end, count)
     for step in range(steps):
-        t = first_of_block(step, 1, steps, reverse)
-        top, t = t * n + begin, start + t
-        z = gates[top * 4 * h : (top + rows) * 4 * h]
-        top = t * n + begin
-        cells, out = flat(c)[top * h : (top + rows) * h], flat(y)[top * p : (top + rows) * p]
+        at = first_of_block(step, 1, steps, reverse)
+        t = start + at
+        z, out = lines(gates, at * n + begin, samples, 4 * h), lines(y, t * n + begin, samples, p)
         if t < most:
-            product(rows, 4 * h, p, state, w_hh, z, 4 * h, True)
-        for r in range(rows):
-            row, cell, made = z[r * 4 * h : (r + 1) * 4 * h], cn[r * h : (r + 1) * h], full[r * h : (r + 1) * h]
-            if lengths.size and t >= lengths[begin + r]:
-                fill(row, zero)
+            product(samples, 4 * h, p, state, w_hh, z, 4 * h, True)
+        for i in range(samples):
+            gate, cell, kept, made = row(z, i, 4 * h), row(cn, i, h), row(c, t * n + begin + i, h), row(full, i, h)
+            if lengths.size and t >= lengths[begin + i]:
+                fill(gate, zero)
                 fill(made, zero)
-                fill(cells[r * h : (r + 1) * h], zero)
+                fill(kept, zero)
             else:
-                _cell(row[:h], row[h : 2 * h], row[2 * h : 3 * h], row[3 * h :], cell, made)
-                copy(cells[r * h : (r + 1) * h], cell)
+                _cell(gate[:h], gate[h : 2 * h], gate[2 * h : 3 * h], gate[3 * h :], cell, made)
+                copy(kept, cell)
         if w_hr.lines:
-            product(rows, p, h, projected, w_hr, out, p, False)
+            product(samples, p, h, projected, w_hr, out, p, False)
         else:
             copy(out, full)
-        for r in range(rows):
-            if lengths.size == 0 or t < lengths[begin + r]:
-                copy(hn[r * p : (r + 1) * p], out[r * p : (r + 1) * p])
+        for i in range(samples):
+            if lengths.size == 0 or t < lengths[begin + i]:
+                copy(row(hn, i, p), row(out, i, p))
 
 
 @kernel
@@ -82,7 +84,7 @@ def lstm_forward(y, hn, cn, gates, c, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, l
     """Blocks of steps: one product for their inputs, into gates; then chunks of samples in parallel, each through the
     block's steps. Gates and cells are computed on rows that the step's product has just left in cache."""
     count, n, p = y.shape
-    h, d = cn.shape[1], x.shape[2]
+    h = cn.shape[1]
     check_projection(p, h, w_hr.size)
     check_lengths(lengths, count)
     begin_with(flat(hn), flat(h0))
@@ -100,9 +102,8 @@ def lstm_forward(y, hn, cn, gates, c, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, l
         steps = min(block, count - done)
         start = first_of_block(done, steps, count, reverse)
         top, rows = start * n, steps * n
-        z = flat(gates)[top * 4 * h : (top + rows) * 4 * h] if gates.size else space[4 * h : (rows + 1) * 4 * h]
-        lines = matrix(flat(x)[top * d : (top + rows) * d], d, rows, True)
-        activated_product(rows, 4 * h, d, lines, inputs, z, 4 * h, False, bias, z[:0], 0)
+        z = lines(gates, top, rows, 4 * h) if gates.size else lines(space, 1, rows, 4 * h)
+        input_products(z, 4 * h, 4 * h, top, rows, x, inputs, bias)
         arguments = (y, hn, cn, z, c, states, projection, lengths, reverse, start, steps)
         parallel_for(_through_time, n, grain, arguments)
 
@@ -141,46 +142,46 @@ def _back_through_time(
     gave, and what it was given.
     """
     count, n, h = c.shape
-    p, rows, ldz = dh.size // n, end - begin, padded(4 * h)
-    dh, dc = dh[begin * p : end * p], dc[begin * h : end * h]
-    space = scratch(7, (rows + 1) * h, dc)
-    source, none = space[: rows * h] if made.size else dh, space[rows * h :]
+    p, samples, ldz = dh.size // n, end - begin, padded(4 * h)
+    dh, dc = lines(dh, begin, samples, p), lines(dc, begin, samples, h)
+    space = scratch(7, (samples + 1) * h, dc)
+    source, none = space[: samples * h] if made.size else dh, space[samples * h :]
     zero, most = dc.dtype.type(0), longest(lengths, begin, end, count)
     fill(none, zero)
     for step in range(steps):
         at = first_of_block(step, 1, steps, not reverse)
         t, top = start + at, at * n + begin
-        for r in range(rows):
-            row, out = dh[r * p : (r + 1) * p], dout[(top + r) * p : (top + r + 1) * p]
-            if lengths.size and t >= lengths[begin + r]:
-                fill(out, zero)
+        for i in range(samples):
+            if lengths.size and t >= lengths[begin + i]:
+                fill(row(dout, top + i, p), zero)
             else:
-                add(row, flat(dy)[(t * n + begin + r) * p : (t * n + begin + r + 1) * p])
-                copy(out, row)
+                add(row(dh, i, p), row(dy, t * n + begin + i, p))
+                copy(row(dout, top + i, p), row(dh, i, p))
         if made.size:
-            product(rows, h, p, matrix(dout[top * p : (top + rows) * p], p, rows, True), w_hr, source, h, False)
-        for r in range(rows):
-            length, sample = lengths[begin + r] if lengths.size else count, begin + r
-            row, full = dz[(top + r) * ldz : (top + r) * ldz + 4 * h], made[(top + r) * h : (top + r + 1) * h]
+            product(samples, h, p, matrix(lines(dout, top, samples, p), p, samples, True), w_hr, source, h, False)
+        for i in range(samples):
+            sample = begin + i
+            length = lengths[sample] if lengths.size else count
+            z, full = dz[(top + i) * ldz : (top + i) * ldz + 4 * h], row(made, top + i, h)
             if t >= length:
-                fill(row, zero)
+                fill(z, zero)
                 fill(full, zero)
                 continue
-            place, earlier = t * n + sample, t + 1 if reverse else t - 1
-            gate, cell = flat(gates)[place * 4 * h : (place + 1) * 4 * h], flat(c)[place * h : (place + 1) * h]
+            gate, cell = row(gates, t * n + sample, 4 * h), row(c, t * n + sample, h)
+            earlier = t + 1 if reverse else t - 1
             first = earlier < 0 or earlier >= length
-            if not first:
-                before = flat(c)[(earlier * n + sample) * h : (earlier * n + sample + 1) * h]
+            if first:
+                before = row(c0, sample, h) if c0.size else none
             else:
-                before = flat(c0)[sample * h : (sample + 1) * h] if c0.size else none
-            _cell_grad(row, gate, source[r * h : (r + 1) * h], dc[r * h : (r + 1) * h], cell, before, h)
+                before = row(c, earlier * n + sample, h)
+            _cell_grad(z, gate, row(source, i, h), row(dc, i, h), cell, before, h)
             _made(full, gate, cell, h)
             if first:
-                copy(firsts[sample * 4 * h : (sample + 1) * 4 * h], row)
+                copy(row(firsts, sample, 4 * h), z)
             # the product adds to what is left here: nothing, but for samples whose last step is still to come
-            fill(dh[r * p : (r + 1) * p], zero)
+            fill(row(dh, i, p), zero)
         if t < most:
-            product(rows, p, 4 * h, matrix(dz[top * ldz :], ldz, rows, True), w_hh, dh, p, True)
+            product(samples, p, 4 * h, matrix(dz[top * ldz :], ldz, samples, True), w_hh, dh, p, True)
 
 
 @kernel
@@ -218,17 +219,15 @@ def lstm_backward(
         top, rows = start * n, steps * n
         arguments = (dz, dh, dc, firsts, dout, made, dy, gates, c, c0, states, projection)
         parallel_for(_back_through_time, n, grain, (*arguments, lengths, reverse, start, steps))
-        input_gradients(dx, dw_ih, dz, ldz, width, rows, top, x, inputs, more)
-        state_weight_gradient(dw_hh, dz, ldz, width, rows, top, y, reverse, more)
+        input_gradients(dx, dw_ih, dz, ldz, width, top, rows, x, inputs, more)
+        state_gradient(dw_hh, dz, ldz, top, rows, y, reverse, more)
         if db_ih.size or db_hh.size:
-            add_rows(total, dz, ldz, width, rows)
+            add_rows(total, dz, ldz, rows)
         if dw_hr.size:
             left, right, target = matrix(dout, p, p, False), matrix(made, h, h, False), flat(dw_hr)
             product(p, h, rows, left, right, target, h, more)
         more = True
     if wanted:
-        # the states that samples began with
-        left, right, target = matrix(firsts, width, width, False), matrix(flat(h0), p, p, False), flat(dw_hh)
-        product(width, p, n, left, right, target, p, more)
+        first_gradient(dw_hh, firsts, width, h0, more)
     hand_over(db_ih, total, accumulate)
     hand_over(db_hh, total, accumulate)

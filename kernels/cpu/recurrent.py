@@ -22,7 +22,7 @@ from ..jit import compiled, parallel_for, scratch
 from .matmul_packed import _pack
 from .pack import GAP, IN_PANELS, Matrix, matrix, panel_width
 from .parts import packed_elements
-from .product import product
+from .product import activated_product, product
 
 _elements = compiled(packed_elements)
 
@@ -70,14 +70,14 @@ def _lines(elements):
 @compiled
 def weights(slot, w, transpose, together, rows):
     """w, or its transpose, as the second operand of products of `together` rows, `rows` in all: packed if that pays."""
-    lines, depth = (w.shape[0], w.shape[1]) if transpose else (w.shape[1], w.shape[0])
+    columns, depth = (w.shape[0], w.shape[1]) if transpose else (w.shape[1], w.shape[0])
     # a single row's product is bound by the memory that w comes from, however it lies
-    operand = matrix(flat(w), w.shape[1], lines, transpose)
+    operand = matrix(flat(w), w.shape[1], columns, transpose)
     if together == 1 or rows < REUSE or w.size == 0:
         return operand
-    packed, width = scratch(slot, _elements(depth, lines, w.itemsize), w), panel_width(w)
-    parallel_for(_pack, (lines + width - 1) // width, max(1, PACK_WORK // (width * depth)), (packed, operand, depth))
-    return Matrix(packed, depth, lines, IN_PANELS)
+    packed, width = scratch(slot, _elements(depth, columns, w.itemsize), w), panel_width(w)
+    parallel_for(_pack, (columns + width - 1) // width, max(1, PACK_WORK // (width * depth)), (packed, operand, depth))
+    return Matrix(packed, depth, columns, IN_PANELS)
 
 
 @compiled
@@ -107,6 +107,17 @@ def longest(lengths, begin, end, count):
 @compiled
 def flat(array):
     return array.reshape(-1)
+
+
+@compiled
+def lines(array, at, count, width):
+    """Rows at .. at + count of an array, flat."""
+    return array.reshape(-1)[at * width : (at + count) * width]
+
+
+@compiled
+def row(array, at, width):
+    return array.reshape(-1)[at * width : (at + 1) * width]
 
 
 @compiled
@@ -150,19 +161,25 @@ def both_biases(total, b_ih, b_hh):
 
 
 @compiled
-def input_gradients(dx, dw, dz, ldz, width, rows, top, x, w, accumulate):
-    """dx = dz @ w;  dw (+)= dz.T @ x, of the rows of a block, the first of which is row `top` of x."""
+def input_products(z, ldz, width, top, rows, x, w, bias):
+    """z = x @ w.T + bias for the rows of a block, the first of which is row `top` of x."""
     d = x.shape[2]
-    if dx.size:
-        target = flat(dx)[top * d : (top + rows) * d]
-        product(rows, d, width, matrix(dz, ldz, rows, True), w, target, d, False)
-    if dw.size:
-        lines, target = matrix(flat(x)[top * d :], d, d, False), flat(dw)
-        product(width, d, rows, matrix(dz, ldz, width, False), lines, target, d, accumulate)
+    activated_product(rows, width, d, matrix(lines(x, top, rows, d), d, rows, True), w, z, ldz, False, bias, z[:0], 0)
 
 
 @compiled
-def state_weight_gradient(dw, dz, ldz, width, rows, top, y, reverse, accumulate):
+def input_gradients(dx, dw, dz, ldz, width, top, rows, x, w, accumulate):
+    """dx = dz @ w;  dw (+)= dz.T @ x, likewise."""
+    d = x.shape[2]
+    if dx.size:
+        product(rows, d, width, matrix(dz, ldz, rows, True), w, lines(dx, top, rows, d), d, False)
+    if dw.size:
+        right = matrix(lines(x, top, rows, d), d, d, False)
+        product(width, d, rows, matrix(dz, ldz, width, False), right, flat(dw), d, accumulate)
+
+
+@compiled
+def state_gradient(dw, dz, ldz, top, rows, y, reverse, accumulate):
     """dw (+)= dz.T @ the states that a block's steps began with, but for the first step of all.
 
     y is 0 past a sample's end: what its first step began with, if its steps are reversed, is added elsewhere.
@@ -170,12 +187,20 @@ def state_weight_gradient(dw, dz, ldz, width, rows, top, y, reverse, accumulate)
     count, n, p = y.shape
     if dw.size:
         if reverse:
-            skipped, lines = n if top + rows == count * n else 0, flat(y)[min(top + n, count * n) * p :]
+            first, skipped = top + n, n if top + rows == count * n else 0
         else:
-            skipped, lines = n if top == 0 else 0, flat(y)[max(top - n, 0) * p :]
-        dz = dz[skipped * ldz :] if not reverse else dz
-        target, left = flat(dw), matrix(dz, ldz, width, False)
-        product(width, p, rows - skipped, left, matrix(lines, p, p, False), target, p, accumulate)
+            first, skipped = max(top - n, 0), n if top == 0 else 0
+            dz = dz[skipped * ldz :]
+        left, right = matrix(dz, ldz, dw.shape[0], False), matrix(lines(y, first, rows - skipped, p), p, p, False)
+        product(dw.shape[0], p, rows - skipped, left, right, flat(dw), p, accumulate)
+
+
+@compiled
+def first_gradient(dw, firsts, width, h0, accumulate):
+    """dw (+)= dz of each sample's first step, transposed, @ the state that it began with."""
+    n, p = h0.shape
+    left, right = matrix(firsts, width, dw.shape[0], False), matrix(flat(h0), p, p, False)
+    product(dw.shape[0], p, n, left, right, flat(dw), p, accumulate)
 
 
 @compiled
@@ -192,9 +217,9 @@ def _sums(begin, end, total, dz, ldz, width, rows):
 
 
 @compiled
-def add_rows(total, dz, ldz, width, rows):
+def add_rows(total, dz, ldz, rows):
     """total += the sum of dz over a block's rows, added up first: rounding grows with blocks, not with rows."""
-    parallel_for(_sums, (width + SUM_COLUMNS - 1) // SUM_COLUMNS, 1, (total, dz, ldz, width, rows))
+    parallel_for(_sums, (total.size + SUM_COLUMNS - 1) // SUM_COLUMNS, 1, (total, dz, ldz, total.size, rows))
 
 
 @compiled

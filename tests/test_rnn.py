@@ -1,0 +1,111 @@
+"""kernels/*/rnn.py: whole sequences forward and back, every option, each gradient alone, against torch."""
+
+import numpy as np
+import pytest
+from helpers import absent
+from recurrent import LENGTHS, SHAPES, OneState
+
+OPTIONS = {
+    "plain": {},
+    "reverse": dict(reverse=True),
+    "zero-state": dict(states=False),
+    "no-bias": dict(bias=False, states=False, reverse=True),
+}
+# every shape in either direction; every option on one shape with edges
+CASES = [(shape, name) for shape in SHAPES for name in ("plain", "reverse")]
+CASES += [((6, 17, 9, 33), name) for name in OPTIONS if name not in ("plain", "reverse")]
+everything = pytest.mark.parametrize("shape, option", CASES, ids=[f"{s}-{o}" for s, o in CASES])
+forms = pytest.mark.parametrize("flag", [False, True], ids=["tanh", "relu"])
+
+
+@forms
+@everything
+def test_forward(backend, dtype, rng, shape, option, flag):
+    OneState("rnn", rng, dtype, shape, flag=flag, **OPTIONS[option]).check_forward(backend)
+
+
+@forms
+@everything
+@pytest.mark.parametrize("accumulate", [False, True], ids=["overwrite", "accumulate"])
+def test_backward(backend, dtype, rng, shape, option, flag, accumulate):
+    case = OneState("rnn", rng, dtype, shape, flag=flag, **OPTIONS[option])
+    case.check_backward(backend, case.gradients(rng, accumulate), accumulate)
+
+
+@forms
+@pytest.mark.parametrize("pattern", LENGTHS)
+@pytest.mark.parametrize("reverse", [False, True], ids=["", "reverse"])
+def test_lengths(backend, dtype, rng, pattern, reverse, flag):
+    case = OneState("rnn", rng, dtype, (5, 19, 4, 18), LENGTHS[pattern](5, 19), reverse, flag=flag)
+    case.check_forward(backend)
+    case.check_backward(backend, case.gradients(rng))
+
+
+@forms
+@pytest.mark.parametrize("wanted", range(6))
+def test_each_gradient_alone(backend, dtype, rng, wanted, flag):
+    case = OneState("rnn", rng, dtype, (5, 9, 4, 18), LENGTHS["mixed"](5, 9), True, flag=flag)
+    case.check_backward(backend, [g if i == wanted else absent(dtype) for i, g in enumerate(case.gradients(rng))])
+
+
+@forms
+@pytest.mark.parametrize("other", ["dy", "dhn"])
+def test_each_result_alone(backend, dtype, rng, other, flag):
+    """The gradient of one result, that of the other absent."""
+    case = OneState("rnn", rng, dtype, (5, 9, 4, 18), LENGTHS["mixed"](5, 9), flag=flag)
+    setattr(case, other, absent(dtype))
+    case.check_backward(backend, case.gradients(rng))
+
+
+@forms
+@pytest.mark.parametrize("other", ["dy", "dhn", ""])
+@pytest.mark.parametrize("reverse", [False, True], ids=["", "reverse"])
+def test_ref_against_finite_differences(rng, reverse, other, flag):
+    case = OneState("rnn", rng, np.float64, (4, 3, 2, 3), np.array([4, 2, 0]), reverse, flag=flag)
+    if other:
+        getattr(case, other)[...] = 0
+    case.check_differences(rng)
+
+
+@pytest.mark.parametrize("flag", [False, True], ids=["tanh", "relu"])
+@pytest.mark.parametrize("pattern", ["all", "mixed"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["", "reverse"])
+def test_against_torch(rng, pattern, reverse, flag):
+    torch = pytest.importorskip("torch")
+    # torch has no samples without steps
+    case = OneState("rnn", rng, np.float64, (6, 5, 4, 7), np.maximum(LENGTHS[pattern](6, 5), 1), flag=flag)
+    case.check_torch(
+        rng,
+        torch,
+        torch.nn.RNN(4, 7, nonlinearity="relu" if flag else "tanh", bidirectional=reverse, dtype=torch.float64),
+    )
+
+
+@forms
+def test_extreme_inputs(backend, dtype, rng, flag):
+    case = OneState("rnn", rng, dtype, (5, 9, 4, 18), flag=flag)
+    for array in (case.x, case.h0):
+        array *= 1e4
+    outputs, gradients = case.outputs(), case.gradients(rng)
+    backend("rnn.rnn_forward", *outputs, *case.inputs)
+    backend("rnn.rnn_backward", *gradients, *case.after())
+    assert all(np.isfinite(a).all() for a in outputs + gradients)
+
+
+def test_long_sequences(backend, dtype, rng):
+    case = OneState("rnn", rng, dtype, (2000, 2, 1, 5))
+    # rounding errors meet again at each step
+    case.check_forward(backend, 1e-5 if dtype == np.float32 else 1e-13)
+    case.check_backward(backend, case.gradients(rng), tol=1e-4 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("length", [-1, 6])
+def test_impossible_lengths_are_refused(backend, rng, length):
+    case = OneState("rnn", rng, np.float32, (5, 2, 3, 4))
+    gradients, after = case.gradients(rng), case.after()
+    wrong = np.array([5, length])
+    with pytest.raises(ValueError, match="lengths"):
+        backend("rnn.rnn_backward", *gradients, *after[:-4], wrong, *after[-3:])
+    case.lengths = wrong
+    with pytest.raises(ValueError, match="lengths"):
+        backend("rnn.rnn_forward", *case.outputs(), *case.inputs)
