@@ -9,6 +9,7 @@ scattered, and no two rows meet.
 """
 
 from ..jit import compiled, kernel, parallel_for, scratch
+from .copy_row import copy_row
 from .window import numbers
 
 GRAIN = 32768
@@ -106,9 +107,7 @@ def _rows(begin, end, y, x, sides, taps_d, weights_d, taps_h, weights_h, taps_w,
         if chooses:
             place = (p * sides[0] + taps_d[0, i]) * sides[1] + taps_h[0, j]
             if place == before:
-                above = y[row - 1]
-                for k in range(out.size):
-                    out[k] = above[k]
+                copy_row(out, 0, y[row - 1], 0, out.size)
             else:
                 _gather(out, x[place], taps_w, weights_w)
             before = place

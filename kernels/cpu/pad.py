@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 from .. import pad_modes
 from ..jit import compiled, kernel, parallel_for
+from .copy_row import copy_row
+from .window import numbers
 
 check_padding, kept, source = compiled(pad_modes.check_padding), compiled(pad_modes.kept), compiled(pad_modes.source)
 
 GRAIN = 32768
+SOURCES = 3  # scratch slot
 
 
 class Axis(NamedTuple):
@@ -35,35 +38,32 @@ def _axis(size, padded, front, mode):
 
 
 @compiled
-def _read(axis, o, mode):
-    return source(o - axis.front, axis.size, axis.low, axis.high, mode)
+def _sources(table, axis, mode):
+    """What each place of a dimension reads; -1: none."""
+    for o in range(axis.padded):
+        table[o] = source(o - axis.front, axis.size, axis.low, axis.high, mode)
 
 
 @compiled
-def _copy(out, line):
-    for i in range(out.size):
-        out[i] = line[i]
-
-
-@compiled
-def _rows(begin, end, y, x, depth, height, width, mode, value):
-    ID, IH, OD, OH = depth.size, height.size, depth.padded, height.padded
-    first, last, left = width.begin, width.end, width.begin - width.front
+def _rows(begin, end, y, x, planes, rows, columns, sides, middle, value):
+    ID, IH, IW = sides
+    OD, OH, OW = planes.size, rows.size, columns.size
+    first, last, left = middle
     p, i, j = begin // (OH * OD), begin // OH % OD, begin % OH
     for row in range(begin, end):
-        out = y[row]
-        a, b = _read(depth, i, mode), _read(height, j, mode)
+        to, a, b = row * OW, planes[i], rows[j]
         if a < 0 or b < 0:
-            out[:] = value
+            for k in range(to, to + OW):
+                y[k] = value
         else:
-            line = x[(p * ID + a) * IH + b]
+            at = ((p * ID + a) * IH + b) * IW
             for k in range(first):
-                s = _read(width, k, mode)
-                out[k] = value if s < 0 else line[s]
-            _copy(out[first:last], line[left:])
-            for k in range(last, out.size):
-                s = _read(width, k, mode)
-                out[k] = value if s < 0 else line[s]
+                s = columns[k]
+                y[to + k] = value if s < 0 else x[at + s]
+            copy_row(y, to + first, x, at + left, last - first)
+            for k in range(last, OW):
+                s = columns[k]
+                y[to + k] = value if s < 0 else x[at + s]
         j += 1
         if j == OH:
             i, j = i + 1, 0
@@ -72,13 +72,13 @@ def _rows(begin, end, y, x, depth, height, width, mode, value):
 
 
 @compiled
-def _reader(axis, n, element, mode):
+def _reader(sources, axis, n, element):
     """The n-th place that may read an element: its own first, then those of the padding; -1 if it does not."""
     if n == 0:
         o = element + axis.front
         return o if axis.begin <= o < axis.end else -1
     o = n - 1 if n <= axis.begin else n - 1 - axis.begin + axis.end
-    return o if _read(axis, o, mode) == element else -1
+    return o if sources[o] == element else -1
 
 
 @compiled
@@ -87,44 +87,45 @@ def _readers(axis):
 
 
 @compiled
-def _spread(out, slope, width, mode, only):
-    """out (+)= the gradient of a row."""
-    first, last, left = width.begin, width.end, width.begin - width.front
-    line, middle = out[left : left + last - first], slope[first:last]
+def _spread(dx, at, dy, to, columns, middle, IW, only):
+    """The gradient of a row, which begins at dy[to], to the row that it has read; `only` the first overwrites."""
+    first, last, left = middle
     if only:
-        out[:left] = 0
-        for k in range(line.size):
-            line[k] = middle[k]
-        out[left + line.size :] = 0
+        for k in range(left):
+            dx[at + k] = 0
+        copy_row(dx, at + left, dy, to + first, last - first)
+        for k in range(left + last - first, IW):
+            dx[at + k] = 0
     else:
-        for k in range(line.size):
-            line[k] += middle[k]
+        out, slope = dx[at + left :], dy[to + first : to + last]
+        for k in range(slope.size):
+            out[k] += slope[k]
     for k in range(first):
-        s = _read(width, k, mode)
-        if s >= 0:
-            out[s] += slope[k]
-    for k in range(last, slope.size):
-        s = _read(width, k, mode)
-        if s >= 0:
-            out[s] += slope[k]
+        if columns[k] >= 0:
+            dx[at + columns[k]] += dy[to + k]
+    for k in range(last, columns.size):
+        if columns[k] >= 0:
+            dx[at + columns[k]] += dy[to + k]
 
 
 @compiled
-def _gradients(begin, end, dx, dy, depth, height, width, mode):
-    ID, IH, OD, OH = depth.size, height.size, depth.padded, height.padded
+def _gradients(begin, end, dx, dy, planes, rows, columns, depth, height, middle, IW):
+    ID, IH, OD, OH, OW = depth.size, height.size, depth.padded, height.padded, columns.size
     p, a, b = begin // (IH * ID), begin // IH % ID, begin % IH
     for row in range(begin, end):
-        out, only = dx[row], True
+        only = True
         for m in range(_readers(depth)):
-            i = _reader(depth, m, a, mode)
+            i = _reader(planes, depth, m, a)
             if i >= 0:
                 for n in range(_readers(height)):
-                    j = _reader(height, n, b, mode)
+                    j = _reader(rows, height, n, b)
                     if j >= 0:
-                        _spread(out, dy[(p * OD + i) * OH + j], width, mode, only)
+                        to = ((p * OD + i) * OH + j) * OW
+                        _spread(dx, row * IW, dy, to, columns, middle, IW, only)
                         only = False
         if only:
-            out[:] = 0
+            for k in range(row * IW, row * IW + IW):
+                dx[k] = 0
         b += 1
         if b == IH:
             a, b = a + 1, 0
@@ -136,6 +137,17 @@ def _gradients(begin, end, dx, dy, depth, height, width, mode):
 def _check_mode(mode):
     if mode < pad_modes.CONSTANT or mode > pad_modes.CIRCULAR:
         raise ValueError("pad: expected mode 0 .. 3")
+
+
+@compiled
+def _tables(depth, height, width, mode):
+    table = numbers(SOURCES, depth.padded + height.padded + width.padded)
+    planes, rest = table[: depth.padded], table[depth.padded :]
+    rows, columns = rest[: height.padded], rest[height.padded :]
+    _sources(planes, depth, mode)
+    _sources(rows, height, mode)
+    _sources(columns, width, mode)
+    return planes, rows, columns
 
 
 @kernel
@@ -150,9 +162,10 @@ def pad_forward(y, x, front_d, front_h, front_w, mode, value):
         # converted once, in one place
         y[0, 0, 0, 0] = value
         constant = y[0, 0, 0, 0]
-        rows = P * OD * OH
-        lines = y.reshape(rows, OW), x.reshape(P * ID * IH, IW)
-        parallel_for(_rows, rows, max(1, GRAIN // OW), (*lines, depth, height, width, mode, constant))
+        middle = width.begin, width.end, width.begin - width.front
+        tables = _tables(depth, height, width, mode)
+        arguments = (y.reshape(-1), x.reshape(-1), *tables, (ID, IH, IW), middle, constant)
+        parallel_for(_rows, P * OD * OH, max(1, GRAIN // OW), arguments)
 
 
 @kernel
@@ -164,6 +177,7 @@ def pad_backward(dx, dy, front_d, front_h, front_w, mode):
     depth, height = _axis(ID, OD, front_d, mode), _axis(IH, OH, front_h, mode)
     width = _axis(IW, OW, front_w, mode)
     if dx.size:
-        rows = P * ID * IH
-        lines = dx.reshape(rows, IW), dy.reshape(P * OD * OH, OW)
-        parallel_for(_gradients, rows, max(1, GRAIN // max(IW, OW)), (*lines, depth, height, width, mode))
+        middle = width.begin, width.end, width.begin - width.front
+        tables = _tables(depth, height, width, mode)
+        arguments = (dx.reshape(-1), dy.reshape(-1), *tables, depth, height, middle, IW)
+        parallel_for(_gradients, P * ID * IH, max(1, GRAIN // max(IW, OW)), arguments)
