@@ -1,52 +1,35 @@
-"""Transposed convolution: forward is the gradient of a convolution's input, and the other way round.
+"""Transposed convolution: a convolution whose gradient of the input is the result, and the other way round.
 
-    forward             each remainder of a place modulo the stride sees taps of its own: see conv.py
-    gradient of input   a convolution of dy: see convolve.py
-    gradient of weight  conv_weight.py, x and dy in each other's place
-
-Bias and activation are a pass of their own over the results: those of a remainder lie strewn over rows.
+forward             transposed.py
+gradient of input   a convolution of dy: see convolve.py
+gradient of weight  conv_weight.py, x and dy in each other's place
 """
 
 from .. import conv_checks, fused
 from ..jit import compiled, kernel, parallel_for, scratch
-from .conv import _bias_sums, _dz, _input_gradient
+from .conv import _bias_sums, _dz
 from .conv_weight import weight_gradient
 from .convolve import Filter, Result, convolve
-from .epilogue import finish_rows, with_activation
+from .epilogue import with_activation
+from .transposed import Shape, transposed
 from .window import Window
 
 check_activation, check_kept = compiled(fused.check_activation), compiled(fused.check_kept)
 check_geometry = compiled(conv_checks.check_geometry)
 
 
-@compiled
-def _finish(begin, end, y, places, epilogue):
-    """Images and channels begin .. end: bias and activation."""
-    bias = epilogue.bias
-    for number in range(begin, end):
-        if bias.size:
-            row, shift = y[number * places : (number + 1) * places], bias[number % bias.size]
-            for i in range(row.size):
-                row[i] += shift
-        finish_rows(epilogue, y, number * places, number * places, places)
-
-
 @kernel
 def conv_transpose_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups):
-    """As the gradient of a convolution's input; bias and activation in a second pass, rows of a place's channel in
-    parallel."""
+    """Products of all taps with a block of places, added up where they belong: see kernels/cpu/transposed.py."""
     check_activation(activation)
-    n, k, out_d, out_h, out_w = y.shape
-    c = x.shape[1]
+    c, k = x.shape[1], y.shape[1]
     strides, paddings, dilations = (sd, sh, sw), (pd, ph, pw), (dd, dh, dw)
     check_geometry(c, k, groups, strides, paddings, dilations)
-    size, kernel_size, flat = (x.shape[2], x.shape[3], x.shape[4]), (w.shape[2], w.shape[3], w.shape[4]), y.reshape(-1)
-    arguments = (c // groups, groups, strides, paddings, dilations)
-    _input_gradient(flat, x.reshape(-1), w.reshape(-1), y.shape, size, kernel_size, *arguments)
-    places = out_d * out_h * out_w
-    if places and (b.size or activation):
-        epilogue = with_activation(b, z.reshape(-1), activation)
-        parallel_for(_finish, n * k, max(1, 16384 // places), (flat, places, epilogue))
+    sizes = (x.shape[2], x.shape[3], x.shape[4]), (y.shape[2], y.shape[3], y.shape[4])
+    shape = Shape(sizes[0], sizes[1], (w.shape[2], w.shape[3], w.shape[4]), strides, paddings, dilations)
+    epilogue = with_activation(b, z.reshape(-1), activation)
+    flat = (y.reshape(-1), x.reshape(-1), w.reshape(-1))
+    transposed(*flat, x.shape[0], groups, k // groups, c // groups, shape, epilogue)
 
 
 @kernel
