@@ -133,6 +133,19 @@ def test_running_statistics_may_change_before_backward(rng):
     close(here.grad, np.full_like(x, 1 / np.sqrt(1 + 1e-5)))
 
 
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 30)], ids=str)
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_in_eval_mode_the_gradient_of_x_does_not_depend_on_x(rng, shape, bad):
+    x, dy = rng.standard_normal((2, *shape)).astype(np.float32)
+    x[0, 1] = bad
+    for weight in (True, False):
+        layer, here = nn.BatchNorm1d(3).eval(), nn.Tensor(x, requires_grad=True)
+        layer.weight.requires_grad_(weight)
+        layer(here).backward(dy)
+        close(here.grad, dy / np.sqrt(1 + 1e-5))
+        close(layer.bias.grad, dy.sum((0, *range(2, dy.ndim))))
+
+
 def test_a_frozen_weight_gets_no_gradient(rng):
     x = rng.standard_normal((4, 3, 5)).astype(np.float32)
     for layer in (nn.BatchNorm1d(3), nn.InstanceNorm1d(3, affine=True), nn.LayerNorm(5)):

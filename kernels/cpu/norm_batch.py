@@ -74,7 +74,7 @@ def _gradients(begin, end, dx, dw, db, dy, x, w, mean, rstd, given, accumulate):
         centre, root = mean[c], rstd[c]
         near = x.dtype.type(centre)
         plain, product = 0.0, 0.0
-        for o in range(O):
+        for o in range(O if dw.size or db.size or not given else 0):
             first, second = slopes(dy[o, c], x[o, c], near)
             plain += first
             product += second
@@ -83,11 +83,16 @@ def _gradients(begin, end, dx, dw, db, dy, x, w, mean, rstd, given, accumulate):
             dw[c] = (dw[c] if accumulate else 0.0) + product
         if db.size:
             db[c] = (db[c] if accumulate else 0.0) + plain
-        if dx.size:
-            factor = root * w[c] if w.size else root
-            slope = 0.0 if given else -factor * root * product / (O * I)
-            level = 0.0 if given else (near - centre) * slope - factor * plain / (O * I)
-            a, p, q = x.dtype.type(factor), x.dtype.type(slope), x.dtype.type(level)
+        factor = root * w[c] if w.size else root
+        a = x.dtype.type(factor)
+        if given:
+            # x has no part in it: Inf or NaN there must not reach dx
+            for o in range(O if dx.size else 0):
+                scaled(dx[o, c], dy[o, c], x.dtype.type(0), a, x.dtype.type(0))
+        elif dx.size:
+            slope = -factor * root * product / (O * I)
+            level = (near - centre) * slope - factor * plain / (O * I)
+            p, q = x.dtype.type(slope), x.dtype.type(level)
             for o in range(O):
                 combined(dx[o, c], dy[o, c], x[o, c], near, a, p, q)
 

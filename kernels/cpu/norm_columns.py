@@ -177,7 +177,8 @@ def _backward_tiles(begin, end, dx, dw, db, dy, x, w, mean, rstd, given, accumul
         plains, products = wide[:width], wide[width : 2 * width]
         for i in range(width):
             near[i] = mean[top + i // I]
-        _column_slopes(slope, flat, left, right, near, a, p, plains, products)
+        if dw.size or db.size or not given:
+            _column_slopes(slope, flat, left, right, near, a, p, plains, products)
         for c in range(top, bottom):
             at, centre, root = (c - top) * I, mean[c], rstd[c]
             plain, product = 0.0, 0.0
@@ -191,16 +192,21 @@ def _backward_tiles(begin, end, dx, dw, db, dy, x, w, mean, rstd, given, accumul
             if db.size:
                 db[c] = (db[c] if accumulate else 0.0) + plain
             factor = root * w[c] if w.size else root
-            tilt = 0.0 if given else -factor * root * product / (O * I)
-            level = 0.0 if given else rest * tilt - factor * plain / (O * I)
+            tilt = -factor * root * product / (O * I)
+            level = rest * tilt - factor * plain / (O * I)
             for i in range(at, at + I):
                 a[i], p[i], q[i] = factor, tilt, level
         if dx.size:
             out = dx.reshape(O, C * I)
             for o in range(O):
                 s, v, result = slope[o, left:right], flat[o, left:right], out[o, left:right]
-                for i in range(result.size):
-                    result[i] = a[i] * s[i] + (p[i] * (v[i] - near[i]) + q[i])
+                if given:
+                    # x has no part in it: Inf or NaN there must not reach dx
+                    for i in range(result.size):
+                        result[i] = a[i] * s[i]
+                else:
+                    for i in range(result.size):
+                        result[i] = a[i] * s[i] + (p[i] * (v[i] - near[i]) + q[i])
 
 
 @compiled
