@@ -95,6 +95,34 @@ def layers(dtype):
             run("linear.linear_backward", dx, dw, db, dy, x, w, y, z, activation, True)
 
 
+def convolutions(dtype):
+    rng = np.random.default_rng(3)
+    # x, w, strides, paddings, dilations, groups
+    cases = [
+        ((2, 1, 1, 9, 13), (5, 1, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1),
+        ((2, 17, 1, 7, 7), (15, 17, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1),
+        ((2, 17, 1, 7, 7), (15, 17, 1, 3, 3), (1, 2, 2), (0, 1, 1), (1, 1, 1), 1),
+        ((1, 3, 1, 10, 21), (33, 3, 1, 3, 3), (1, 3, 3), (0, 0, 0), (1, 1, 1), 1),
+        ((1, 5, 1, 9, 17), (6, 5, 1, 3, 2), (1, 1, 1), (0, 2, 3), (1, 2, 3), 1),
+        ((3, 16, 1, 5, 5), (16, 16, 1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1),
+        ((2, 6, 1, 6, 19), (4, 3, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 2),
+        ((2, 3, 1, 9, 19), (3, 1, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 3),
+        ((2, 3, 1, 9, 35), (6, 1, 1, 5, 3), (1, 2, 2), (0, 2, 1), (1, 1, 1), 3),
+        ((2, 4, 1, 1, 37), (8, 4, 1, 1, 5), (1, 1, 1), (0, 0, 2), (1, 1, 1), 1),
+        ((1, 3, 4, 5, 6), (4, 3, 2, 3, 3), (1, 2, 1), (0, 1, 1), (1, 1, 1), 1),
+    ]
+    for x_shape, w_shape, strides, paddings, dilations, groups in cases:
+        sizes = zip(x_shape[2:], w_shape[2:], strides, paddings, dilations, strict=True)
+        size = ((i + 2 * p - d * (k - 1) - 1) // s + 1 for i, k, s, p, d in sizes)
+        shapes = x_shape, w_shape, w_shape[:1], (x_shape[0], w_shape[0], *size)
+        x, w, b, dy = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+        y, none, numbers = np.empty_like(dy), np.empty(0, dtype), (*strides, *paddings, *dilations, groups)
+        run("conv.conv_forward", y, none, x, w, b, RELU, *numbers)
+        Backend("ref")("conv.conv_forward", y, none, x, w, b, RELU, *numbers)
+        dx, dw, db = np.empty_like(x), np.ones_like(w), np.ones_like(b)
+        run("conv.conv_backward", dx, dw, db, dy, x, w, y, none, RELU, *numbers, True)
+
+
 def every_kernel():
     """Numba checks no bounds: arrays need the same proof. Results are compared in the tests of each kernel."""
     rng = np.random.default_rng(2)
@@ -110,6 +138,7 @@ def main():
     for dtype in (np.float32, np.float64):
         products(dtype)
         layers(dtype)
+        convolutions(dtype)
     every_kernel()
     print("finished")
 

@@ -31,6 +31,15 @@ CASES = [
     ((2, 6, 1, 11, 9), (12, 1, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 6),
     ((1, 6, 1, 11, 9), (6, 1, 1, 3, 3), (1, 2, 2), (0, 1, 1), (1, 1, 1), 6),
     ((2, 4, 1, 1, 30), (6, 2, 1, 1, 5), (1, 1, 2), (0, 0, 2), (1, 1, 1), 2),
+    # few channels to many lines, in several blocks of rows; strides, in several shares of the channels
+    ((2, 3, 1, 40, 71), (20, 3, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1),
+    ((17, 20, 1, 9, 11), (24, 20, 1, 3, 3), (1, 2, 2), (0, 1, 1), (1, 1, 1), 1),
+    # a channel at a time: rows in parts, taps that are no runs of three, strides, three dimensions
+    ((1, 2, 1, 3, 4203), (2, 1, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 2),
+    ((2, 3, 1, 21, 35), (3, 1, 1, 5, 4), (1, 1, 1), (0, 4, 1), (1, 2, 1), 3),
+    ((2, 3, 1, 22, 37), (3, 1, 1, 7, 3), (1, 1, 3), (0, 3, 2), (1, 1, 2), 3),
+    ((2, 3, 1, 23, 37), (3, 1, 1, 3, 5), (1, 3, 1), (0, 0, 5), (1, 1, 1), 3),
+    ((1, 2, 5, 9, 18), (2, 1, 3, 3, 3), (2, 1, 1), (1, 1, 1), (1, 1, 1), 2),
     # nothing: no images, no results
     ((0, 3, 1, 7, 9), (4, 3, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1),
     ((2, 3, 1, 0, 9), (4, 3, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1),
@@ -154,9 +163,8 @@ def test_infinity_reaches_the_gradients_of_the_taps_that_see_it(backend, dtype, 
     assert np.array_equal(np.isinf(dweight), want) and not np.isnan(dweight).any()
 
 
-@pytest.mark.parametrize("case", [CASES[i] for i in (2, 5, 9, 14)], ids=[IDS[i] for i in (2, 5, 9, 14)])
+@pytest.mark.parametrize("case", [CASES[i] for i in (2, 5, 9, 14, 17, 18, 20)])
 def test_same_bits_for_any_number_of_threads(rng, dtype, case):
-
     x, w, b, dy, numbers = operands(rng, case, dtype)
     x, dy = (np.concatenate([a] * 8) for a in (x, dy))
     found = []

@@ -1,17 +1,19 @@
 """Convolution on the GEMM core's register tile, without a matrix of patches: see convolve.py and window.py.
 
-Forward, and the gradient of the input, are the nest of convolve.py; the gradient of the weight is conv_weight.py. 3 x 3
+Forward is the nest of convolve.py, the gradient of the input conv_input.py, that of the weight conv_weight.py. 3 x 3
 taps of stride 1 take fewer products where there are channels enough, in all three: see winograd.py, winograd_weight.py.
 """
 
 from .. import conv_checks, fused
 from ..jit import compiled, kernel, parallel_for, scratch
 from .activate import activate_grad_row
+from .conv_input import input_gradient
 from .conv_weight import weight_gradient
 from .convolve import Filter, Result, convolve
 from .epilogue import finish_rows, with_activation
+from .target import VECTOR_BYTES
 from .window import Window
-from .winograd import Planes, Taps, suits, winograd
+from .winograd import PACKING, Planes, Taps, suits, winograd
 from .winograd_weight import winograd_weight
 
 check_activation, check_kept = compiled(fused.check_activation), compiled(fused.check_kept)
@@ -34,7 +36,8 @@ def conv_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, 
     epilogue = with_activation(b, z.reshape(-1), activation)
     planes = Planes(in_h, in_w, -ph, -pw, y.shape[3], y.shape[4])
     form = (kd, kh, kw), (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), (in_d, y.shape[2])
-    if suits(n, lines, per_line, planes, form):
+    lanes = VECTOR_BYTES // y.itemsize
+    if suits(n, lines, per_line, planes, form, lanes, 0):
         weights = Taps(per_line * 9, 9, lines * per_line * 9, False)
         if winograd(flat, x.reshape(-1), w.reshape(-1), n, groups, lines, per_line, planes, weights, epilogue):
             return
@@ -65,51 +68,9 @@ def _bias_sums(begin, end, db, dz, n, places, accumulate):
         db[channel] = db[channel] + total if accumulate else total
 
 
-@compiled
-def _seen_from(place, size, stride, padding, dilation, taps):
-    """The taps through which places place + j * stride of the input are seen: (Window over dy, first tap, tap step)."""
-    a, common = stride, dilation
-    while a:
-        a, common = common % a, a
-    step = stride // common
-    for first in range(min(step, taps)):
-        if (place + padding - first * dilation) % stride == 0:
-            count = (taps - first + step - 1) // step
-            return (
-                Window(size, 1, (place + padding - first * dilation) // stride, -(dilation // common), count),
-                first,
-                step,
-            )
-    return Window(size, 1, 0, 1, 0), 0, 1
-
-
-@compiled
-def _input_gradient(dx, dz, w, shape, dy_size, kernel_size, lines, groups, strides, paddings, dilations):
-    """A convolution of dy for each remainder of the place modulo the stride."""
-    n, c, in_d, in_h, in_w = shape
-    kd, kh, kw = kernel_size
-    channels, taps = c // groups, kd * kh * kw
-    epilogue = with_activation(dx[:0], dx[:0], 0)
-    for rz in range(min(strides[0], in_d)):
-        z, first_z, step_z = _seen_from(rz, dy_size[0], strides[0], paddings[0], dilations[0], kd)
-        for ry in range(min(strides[1], in_h)):
-            y, first_y, step_y = _seen_from(ry, dy_size[1], strides[1], paddings[1], dilations[1], kh)
-            for rx in range(min(strides[2], in_w)):
-                x, first_x, step_x = _seen_from(rx, dy_size[2], strides[2], paddings[2], dilations[2], kw)
-                filter_ = Filter(taps, channels * taps, (first_z, first_y, first_x), (step_z, step_y, step_x), kh, kw)
-                size = (
-                    (in_d - rz + strides[0] - 1) // strides[0],
-                    (in_h - ry + strides[1] - 1) // strides[1],
-                    (in_w - rx + strides[2] - 1) // strides[2],
-                )
-                result = Result(size, strides, (rz, ry, rx), (in_d, in_h, in_w))
-                per_group = lines * channels * taps
-                convolve(dx, dz, w, n, groups, channels, lines, (z, y, x), filter_, per_group, result, epilogue)
-
-
 @kernel
 def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups, accumulate):
-    """The gradients that are not wanted are not computed: see kernels/cpu/convolve.py and conv_weight.py."""
+    """The gradients that are not wanted are not computed: see kernels/cpu/conv_input.py and conv_weight.py."""
     check_activation(activation)
     check_kept(activation, dy.size, y.size, z.size)
     n, c = x.shape[0], x.shape[1]
@@ -122,6 +83,7 @@ def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, p
         parallel_for(_dz, dy.size, 16384, (dz, dy.reshape(-1), y.reshape(-1), z.reshape(-1), activation))
     size = (dy.shape[2], dy.shape[3], dy.shape[4])
     lines, channels, source = k // groups, c // groups, x.reshape(-1)
+    lanes = VECTOR_BYTES // x.itemsize
     form = (kd, kh, kw), strides, paddings, dilations, (x.shape[2], size[0])
     if dx.size:
         # a convolution of dy by the same taps, the last first, with lines and channels exchanged
@@ -129,14 +91,14 @@ def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, p
         taps = Taps(9, channels * 9, lines * channels * 9, True)
         flat, weights = dx.reshape(-1), w.reshape(-1)
         none = with_activation(flat[:0], flat[:0], 0)
-        if not suits(n, channels, lines, planes, form) or not winograd(
+        if not suits(n, channels, lines, planes, form, lanes, PACKING) or not winograd(
             flat, dz, weights, n, groups, channels, lines, planes, taps, none
         ):
-            _input_gradient(flat, dz, weights, x.shape, size, (kd, kh, kw), lines, groups, strides, paddings, dilations)
+            input_gradient(flat, dz, weights, x.shape, size, (kd, kh, kw), lines, groups, strides, paddings, dilations)
     if dweight.size:
         planes = Planes(x.shape[3], x.shape[4], -ph, -pw, size[1], size[2])
         flat = dweight.reshape(-1)
-        if not suits(n, lines, channels, planes, form) or not winograd_weight(
+        if not suits(n, lines, channels, planes, form, lanes, PACKING) or not winograd_weight(
             flat, dz, source, n, groups, lines, channels, planes, accumulate
         ):
             windows = (

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from .. import shared
 from ..jit import compiled, parallel_for, scratch
 from ..shared import prepare
-from .depthwise import channel_block
+from .depthwise import channel_block, room_of
 from .epilogue import finish_rows, in_registers
 from .pack import Panels, address_of, matrix, pack_panel, panel_size, panel_width
 from .target import ROWS, VECTOR_BYTES
@@ -150,8 +150,11 @@ def _blocks(begin, end, y, source, packed, windows, result, cut, groups, lines, 
                         for i in range(ones.size):
                             ones[i] = 1
                 start = address_of(target) + (corner + left) * item
-                area, begin_with = (0, lines, 0, right - left), 0 if step == 0 else ADD
-                tiles(target, area, size, ROWS, a, b, start, ldc, begin_with, weights, relu)
+                begin_with = 0 if step == 0 else ADD
+                # a panel of A at a time: results are written along ROWS lines, not to all lines in turn
+                for top in range(0, lines, ROWS):
+                    area = (top, min(lines, top + ROWS), 0, right - left)
+                    tiles(target, area, size, ROWS, a, b, start, ldc, begin_with, weights, relu)
         if not direct:
             _scatter(y, first_line, result, block, target, lines, count)
         elif not in_registers(epilogue):
@@ -168,12 +171,8 @@ def _channels(begin, end, y, source, w, windows, result, cut, groups, filter_, p
     places, full_places = planes * height * width, result.full[0] * result.full[1] * result.full[2]
     source_size = z_window.size * y_window.size * x_window.size
     taps = z_window.taps * y_window.taps * x_window.taps
-    stage = stage_of(z_window, y_window, x_window, cut.rows, cut.columns)
     direct = full_places == places
-    table = numbers(2, taps)
-    fill_taps(table, stage, z_window, y_window, x_window)
-    staged = scratch(6, stage.plane + panel_width(y), y)
-    sums = scratch(7, cut.rows * max(stage.pitch, cut.columns), y)
+    room = room_of(windows, cut, y)
     weights = scratch(1, taps, y)
     z_first, y_first, x_first = filter_.first
     z_step, y_step, x_step = filter_.step
@@ -197,7 +196,7 @@ def _channels(begin, end, y, source, w, windows, result, cut, groups, filter_, p
         else:
             target, corner, ldc = scratch(4, count, y), 0, block.columns
         begins = channel * source_size
-        channel_block(target, corner, ldc, source, begins, weights, table, windows, stage, block, bias, staged, sums)
+        channel_block(target, corner, ldc, source, begins, weights, windows, room, block, bias)
         if direct:
             finish_rows(epilogue, y, corner, corner, count)
         else:

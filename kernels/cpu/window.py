@@ -17,6 +17,7 @@ import numpy as np
 from ..jit import compiled, exact
 from ..state import as_pointer, scratch_address
 from .pack import copy_vector, panel_size
+from .rows import copy_rows, zero_rows
 
 STAGED = 65_536  # elements of a stage: they fit a quarter of L2
 
@@ -114,6 +115,8 @@ def numbers(slot, n):
 def fill_stage(out, stage, source, at, channels, z, y, x, block):
     """Copy what the block needs of `channels` channels; the first begins at source[at]."""
     top, left = block.y * y.stride + lowest(y), block.x * x.stride + lowest(x)
+    # rows that lie inside
+    above, below = min(stage.rows, max(0, -top)), max(0, min(stage.rows, y.size - top))
     for rest in range(x.stride):
         # the places of a row that lie inside are the same for all rows
         first = min(stage.part, max(0, (x.stride - 1 - left - rest) // x.stride))
@@ -121,27 +124,14 @@ def fill_stage(out, stage, source, at, channels, z, y, x, block):
         for c in range(channels):
             for tz in range(z.taps):
                 place_z = block.z * z.stride + z.first + tz * z.step
-                inside_z = place_z >= 0 and place_z < z.size
+                start, end = (above, below) if 0 <= place_z < z.size else (stage.rows, stage.rows)
                 to = c * stage.plane + tz * stage.rows * stage.pitch + rest * stage.part
-                begin = at + ((c * z.size + place_z) * y.size + top) * x.size + left + rest
-                for row in range(stage.rows):
-                    place_y = top + row
-                    inside = inside_z and place_y >= 0 and place_y < y.size
-                    from_, until = (first, last) if inside else (stage.part, stage.part)
-                    for i in range(from_):
-                        out[to + i] = 0
-                    line = out[to + from_ : to + until]
-                    if x.stride == 1:
-                        given = source[begin + from_ : begin + from_ + line.size]
-                        for i in range(given.size):
-                            line[i] = given[i]
-                    else:
-                        for i in range(line.size):
-                            line[i] = source[begin + (from_ + i) * x.stride]
-                    for i in range(until, stage.part):
-                        out[to + i] = 0
-                    to += stage.pitch
-                    begin += x.size
+                begin = at + ((c * z.size + place_z) * y.size + top + start) * x.size + left + rest
+                zero_rows(out, to, stage.pitch, stage.part, start)
+                inside, rows = to + start * stage.pitch, max(0, end - start)
+                copy_rows(source, begin, x.size, x.stride, first, last, out, inside, stage.pitch, stage.part, rows)
+                end = start + rows
+                zero_rows(out, to + end * stage.pitch, stage.pitch, stage.part, stage.rows - end)
 
 
 @compiled
