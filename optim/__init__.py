@@ -1,5 +1,6 @@
 """Optimizers with PyTorch's names, arguments, defaults and formulas, over flat buffers."""
 
+from . import lr_scheduler
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
@@ -31,4 +32,5 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "lr_scheduler",
 ]

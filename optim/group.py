@@ -48,6 +48,12 @@ class ParamGroup(dict):
             return value
         return tuple(_number(key, v) for v in value) if isinstance(value, (tuple, list)) else _number(key, value)
 
+    def check_numbers(self, options: dict[str, Any]) -> None:
+        """Raise for options that cannot replace what is here: no numbers, or not as many."""
+        for key in self.rule.hyper:
+            if key in options:
+                _same_count(key, self[key], self._admitted(key, options[key]))
+
     def update(self, *args, **kwargs) -> None:
         for key, value in dict(*args, **kwargs).items():
             self[key] = value

@@ -37,6 +37,9 @@ class Optimizer:
     kernel: ClassVar[str]
     hyper: ClassVar[tuple[str, ...]] = ("lr",)
     counters: ClassVar[dict[str, float]] = {"step": 0.0}
+    # whether there was a step since the first schedule was attached
+    stepped = False
+    _scheduled = False
 
     def __init__(self, params: Iterable, defaults: dict[str, Any]):
         if isinstance(params, (Tensor, dict)):
@@ -119,6 +122,7 @@ class Optimizer:
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; gives what `closure` (which computes the loss anew) returned."""
+        self.stepped = True
         loss = None
         if closure is not None:
             with enable_grad():
@@ -134,6 +138,11 @@ class Optimizer:
                 for version in block.versions:
                     version[0] += 1
         return loss
+
+    def expect_steps(self) -> None:
+        """Called by schedules: the first one wants to know whether there is a step before its own."""
+        if not self._scheduled:
+            self._scheduled, self.stepped = True, False
 
     def _update(self, group: ParamGroup, block: Block) -> None:
         for run in block.runs:

@@ -60,7 +60,8 @@ def load(optimizer, saved: Mapping[str, Any]) -> None:
     state = {position[key]: value for key, value in saved["state"].items() if key in position}
     options = [{k: copy.deepcopy(v) for k, v in other.items() if k != "params"} for other in groups]
     for own, other in zip(optimizer.param_groups, options, strict=True):
-        optimizer.check({**own, **other})
+        # whether they are in range was decided when they were set: a schedule may have ended a rounding below 0
+        own.check_numbers(other)
     load_state(optimizer, state, options)
 
 

@@ -79,6 +79,10 @@ def test_a_state_that_does_not_fit_changes_nothing(rng):
         for name, value in kept.items():
             assert same(np.asarray(value), np.asarray(good["state"][number][name]))
     assert optimizer.param_groups[0]["lr"] == 1e-3
+    for options, error in (({"betas": (0.9,)}, ValueError), ({"lr": "fast"}, TypeError)):
+        with pytest.raises(error, match=next(iter(options))):
+            optimizer.load_state_dict({"state": {}, "param_groups": [{**good["param_groups"][0], "eps": 1, **options}]})
+        assert optimizer.param_groups[0]["eps"] == 1e-8
     with pytest.raises(ValueError, match="different number of parameter groups: expected 1, got 0"):
         optimizer.load_state_dict({"state": {}, "param_groups": []})
     with pytest.raises(ValueError, match="expected 3 parameters, got 1"):
