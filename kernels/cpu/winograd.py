@@ -29,9 +29,9 @@ from .winograd_transform import ELEMENTS, PIECE, filter_lines, result_tiles, sou
 
 SOURCES = 2**17  # transformed elements of a block's source, about: half of L2
 PRODUCTS = 2**17  # and of its products
-# multiply-adds that take as long as the transform of a tile, and as that of the weights of a line and a channel
-TRANSFORM = 100
-FILTER = 400
+# multiply-adds that take as long as the transforms of a tile's channel or line, as the transform of a weight's nine
+# taps, as packing one of a place's patch, and as packing nine taps for the gradients
+TRANSFORM, FILTER, PATCH, PACKING = 100, 150, 4, 500
 SKEW = 16  # elements between parts of a power of 2 that would want the same places of L1
 
 
@@ -241,12 +241,18 @@ def winograd(y, x, w, images, groups, lines, channels, planes, taps, epilogue):
 
 
 @compiled
-def suits(images, lines, channels, planes, form):
-    """Whether a convolution of so many lines and channels per group has the form, and the fewer products pay."""
+def suits(images, lines, channels, planes, form, lanes, packing):
+    """Whether a convolution of so many lines and channels per group has the form, and takes less work so.
+
+    form: taps, strides, paddings, dilations, and the depth of the source and of the results; packing: what packing a
+    weight costs the nest that would do it otherwise.
+    """
     taps, strides, paddings, dilations, depths = form
-    if taps != (1, 3, 3) or strides != (1, 1, 1) or paddings[0] != 0 or dilations != (1, 1, 1) or depths != (1, 1):
+    if taps != (1, 3, 3) or strides != (1, 1, 1) or dilations != (1, 1, 1) or paddings[0] != 0 or depths != (1, 1):
         return False
-    number = float(images) * ((planes.rows + 1) // 2) * ((planes.columns + 1) // 2)
     products = float(lines) * channels
-    direct = float(images) * planes.rows * planes.columns * 9 * products
-    return number > 0 and number * (16 * products + TRANSFORM * (lines + channels)) + FILTER * products < direct
+    # columns of tiles and of places: images share vectors of tiles
+    columns = (images * ((planes.rows + 1) // 2) * ((planes.columns + 1) // 2) + lanes - 1) // lanes * lanes
+    places = images * ((planes.rows * planes.columns + lanes - 1) // lanes * lanes)
+    work = columns * (ELEMENTS * products + TRANSFORM * (lines + channels)) + FILTER * products
+    return places > 0 and work < places * 9 * (products + PATCH * channels) + packing * products
