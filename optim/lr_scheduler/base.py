@@ -119,4 +119,4 @@ def for_groups(name: str, optimizer: Optimizer, value: Any) -> list:
 
 def function_state(function: Callable | None) -> dict | None:
     """What is kept of a function: nothing, unless it is an object with attributes."""
-    return None if function is None or isinstance(function, types.FunctionType) else function.__dict__.copy()
+    return None if function is None or isinstance(function, types.FunctionType) else dict(function.__dict__)
