@@ -123,6 +123,29 @@ def convolutions(dtype):
         run("conv.conv_backward", dx, dw, db, dy, x, w, y, none, RELU, *numbers, True)
 
 
+def transposed_convolutions(dtype):
+    rng = np.random.default_rng(4)
+    # x, w, strides, paddings, output paddings, groups
+    cases = [
+        ((2, 17, 1, 7, 7), (17, 15, 1, 3, 3), (1, 1, 1), (0, 1, 1), (0, 0, 0), 1),
+        ((2, 5, 1, 6, 19), (5, 9, 1, 4, 4), (1, 2, 2), (0, 1, 1), (0, 0, 1), 1),
+        ((1, 8, 1, 3, 33), (8, 3, 1, 2, 3), (1, 3, 3), (0, 0, 1), (0, 2, 0), 2),
+        ((3, 4, 1, 5, 16), (4, 1, 1, 3, 3), (1, 2, 2), (0, 1, 1), (0, 0, 0), 4),
+        ((1, 4, 2, 3, 5), (4, 5, 2, 3, 2), (1, 2, 1), (0, 1, 1), (0, 0, 0), 1),
+    ]
+    for x_shape, w_shape, strides, paddings, beyond, groups in cases:
+        sizes = zip(x_shape[2:], w_shape[2:], strides, paddings, beyond, strict=True)
+        size = ((i - 1) * s - 2 * p + k + o for i, k, s, p, o in sizes)
+        outputs = w_shape[1] * groups
+        shapes = x_shape, w_shape, (outputs,), (x_shape[0], outputs, *size)
+        x, w, b, dy = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+        y, none, numbers = np.empty_like(dy), np.empty(0, dtype), (*strides, *paddings, 1, 1, 1, groups)
+        run("conv_transpose.conv_transpose_forward", y, none, x, w, b, RELU, *numbers)
+        Backend("ref")("conv_transpose.conv_transpose_forward", y, none, x, w, b, RELU, *numbers)
+        gradients = np.empty_like(x), np.ones_like(w), np.ones_like(b)
+        run("conv_transpose.conv_transpose_backward", *gradients, dy, x, w, y, none, RELU, *numbers, True)
+
+
 def every_kernel():
     """Numba checks no bounds: arrays need the same proof. Results are compared in the tests of each kernel."""
     rng = np.random.default_rng(2)
@@ -139,6 +162,7 @@ def main():
         products(dtype)
         layers(dtype)
         convolutions(dtype)
+        transposed_convolutions(dtype)
     every_kernel()
     print("finished")
 
