@@ -69,8 +69,9 @@ def _check(size, front, back, mode, name):
     if mode == "circular" and more > left:
         # so torch says it, too: no number comes twice
         raise ValueError(f"{name}: expected an input of at least {more} for circular padding, got {left}")
+    # what is cut is read all the same by modes that mirror and repeat
     least = 0 if mode in ("constant", "circular") else 1
-    if min(left, size - 1 + least, size + front + back - least) < 0:
+    if (left if least == 0 else min(size, size + front + back)) < least:
         raise ValueError(
             f"{name}: expected {least} or more elements after {mode} padding, "
             f"got {size} elements with {front} in front and {back} behind"

@@ -44,6 +44,19 @@ def test_kernels(backend, dtype, rng, shape, mode):
     agree(backend, "pad.pad_backward", poison(x_shape, dtype), dy, *fronts, MODES[mode])
 
 
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate"])
+@pytest.mark.parametrize("around", [(-6, 3), (4, -7), (-9, 4)], ids=str)
+def test_more_is_cut_than_there_is(backend, rng, around, mode):
+    for axis in range(3):
+        size = [2, 2, 2]
+        size[axis] = 5
+        x_shape, y_shape, fronts = case((3, *((n, *around) if n == 5 else (n, 0, 0) for n in size)))
+        y_shape = tuple(max(n, 0) for n in y_shape)
+        x, dy = rng.standard_normal(x_shape).astype(np.float32), rng.standard_normal(y_shape).astype(np.float32)
+        agree(backend, "pad.pad_forward", poison(y_shape, np.float32), x, *fronts, MODES[mode], 2.5)
+        agree(backend, "pad.pad_backward", poison(x_shape, np.float32), dy, *fronts, MODES[mode])
+
+
 @pytest.mark.parametrize("dtype", [np.int64, bool], ids=str)
 def test_numbers_of_other_kinds(backend, rng, dtype):
     x = rng.integers(0, 2, (2, 1, 3, 9)).astype(dtype)
@@ -125,6 +138,21 @@ def test_any_number_of_dimensions(rng, padding):
         return F.pad(x, padding, value=7)
 
     both(rng, (2, 3, 4, 5, 6), ours, lambda torch, x: torch.nn.functional.pad(x, padding, value=7))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+def test_all_cut_as_torch(rng, mode):
+    for padding in ((-6, 3), (4, -7)):
+        both(
+            rng, (2, 3, 5), lambda x, p=padding: F.pad(x, p, mode),
+            lambda torch, x, p=padding: torch.nn.functional.pad(x, p, mode),
+        )  # fmt: skip
+
+
+def test_nothing_is_padded(rng):
+    assert (F.pad(np.zeros((2, 0), np.float32), (1, 1), value=3).numpy() == np.full((2, 2), 3)).all()
+    assert F.pad(np.zeros((2, 0), np.float32), (0, 0, 1, 1)).shape == (4, 0)
+    assert F.pad(np.zeros((2, 3, 0), np.float32), (0, 0, 0, 0, 1, 1)).shape == (4, 3, 0)
 
 
 def test_integers_and_views(rng):

@@ -45,6 +45,12 @@ def _sources(table, axis, mode):
 
 
 @compiled
+def _middle(axis):
+    """Places begin .. end, and the element that the first of them reads; inside even where all is cut."""
+    return axis.begin, axis.end, min(max(axis.begin - axis.front, 0), axis.size)
+
+
+@compiled
 def _rows(begin, end, y, x, planes, rows, columns, sides, middle, value):
     ID, IH, IW = sides
     OD, OH, OW = planes.size, rows.size, columns.size
@@ -162,9 +168,8 @@ def pad_forward(y, x, front_d, front_h, front_w, mode, value):
         # converted once, in one place
         y[0, 0, 0, 0] = value
         constant = y[0, 0, 0, 0]
-        middle = width.begin, width.end, width.begin - width.front
         tables = _tables(depth, height, width, mode)
-        arguments = (y.reshape(-1), x.reshape(-1), *tables, (ID, IH, IW), middle, constant)
+        arguments = (y.reshape(-1), x.reshape(-1), *tables, (ID, IH, IW), _middle(width), constant)
         parallel_for(_rows, P * OD * OH, max(1, GRAIN // OW), arguments)
 
 
@@ -177,7 +182,6 @@ def pad_backward(dx, dy, front_d, front_h, front_w, mode):
     depth, height = _axis(ID, OD, front_d, mode), _axis(IH, OH, front_h, mode)
     width = _axis(IW, OW, front_w, mode)
     if dx.size:
-        middle = width.begin, width.end, width.begin - width.front
         tables = _tables(depth, height, width, mode)
-        arguments = (dx.reshape(-1), dy.reshape(-1), *tables, depth, height, middle, IW)
+        arguments = (dx.reshape(-1), dy.reshape(-1), *tables, depth, height, _middle(width), IW)
         parallel_for(_gradients, P * ID * IH, max(1, GRAIN // max(IW, OW)), arguments)
