@@ -176,6 +176,15 @@ def test_lars_by_hand(backend):
     np.testing.assert_allclose(param, [3 - 0.125 * 1.2, 4 - 0.125 * 1.6], rtol=1e-12)
 
 
+def test_norms_are_made_in_float64(backend):
+    """Squares of these are out of float32's range."""
+    param, grad = (np.full(3, size, np.float32) for size in (2e25, 1e25))
+    twin = param.copy()
+    backend("lars.lars_update", param, absent(), grad, np.zeros(1), np.array([0.5, 0, 0, 0.5, 0]), False, False)
+    # trust is 1
+    np.testing.assert_allclose(param, twin - 0.5 * grad, rtol=1e-6)
+
+
 @pytest.mark.parametrize("of_param, of_grad", [(0, 1), (1, 0), (0, 0)])
 def test_no_trust_without_a_norm(backend, of_param, of_grad):
     """A parameter of zeros leaves zero; a gradient of zeros leaves the parameter alone."""

@@ -6,6 +6,8 @@ saves an array. Norms are summed in float64 in chunks counted by shape, which ar
 
 import math
 
+import numpy as np
+
 from ..jit import compiled, inlined, kernel, parallel_for
 from .loss import wide
 from .rule import GRAIN, count, descent, norms, sign
@@ -30,8 +32,8 @@ def _moments(
             gradient = sign * g[i]
             m[i] += fresh1 * (gradient - m[i])
             v[i] = beta2 * v[i] + fresh2 * gradient * gradient
-            r = float(_direction(p[i], m[i], v[i], correction, root, eps, decay))
-            of_param += float(p[i]) * float(p[i])
+            r = np.float64(_direction(p[i], m[i], v[i], correction, root, eps, decay))
+            of_param += np.float64(p[i]) * np.float64(p[i])
             of_direction += r * r
         squares[2 * chunk], squares[2 * chunk + 1] = of_param, of_direction
 

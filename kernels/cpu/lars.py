@@ -3,6 +3,8 @@
 Norms are summed in float64 in chunks counted by shape, which are added in order.
 """
 
+import numpy as np
+
 from ..jit import compiled, kernel, parallel_for
 from .loss import wide
 from .rule import GRAIN, count, descent, norms, sign
@@ -16,8 +18,8 @@ def _squares(begin, end, squares, param, grad):
         p, g = param[chunk * GRAIN : (chunk + 1) * GRAIN], grad[chunk * GRAIN : (chunk + 1) * GRAIN]
         of_param = of_grad = 0.0
         for i in range(p.size):
-            of_param += float(p[i]) * float(p[i])
-            of_grad += float(g[i]) * float(g[i])
+            of_param += np.float64(p[i]) * np.float64(p[i])
+            of_grad += np.float64(g[i]) * np.float64(g[i])
         squares[2 * chunk], squares[2 * chunk + 1] = of_param, of_grad
 
 
