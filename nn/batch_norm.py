@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 from . import init
 from .convert import as_device
 from .doors import absent, call, empty
-from .dtypes import float64, int64
-from .factory import float_dtype, gradients_into, new_parameter
+from .dtypes import int64
+from .factory import float_dtype, new_parameter
 from .lazy import LazyModule, UninitializedBuffer, UninitializedParameter
 from .module import Module
-from .norm import check_channels
+from .norm import check_channels, differentiate, normalise
 from .parameter import Parameter
 from .tape import Function, no_grad
 from .tensor import Tensor, as_tensor
@@ -41,36 +41,19 @@ class BatchNormFunction(Function):
 
     @staticmethod
     def forward(ctx, x, w, b, given, running, eps):
-        ctx.split = (x.shape[0], x.shape[1], math.prod(x.shape[2:]))
-        channels = (x.shape[1],)
-        nothing = absent(x.dtype)
-        w, b = nothing if w is None else w, nothing if b is None else b
-        y = empty(x.shape, x.dtype, ctx.device)
-        mean, rstd = empty(channels, float64, ctx.device), empty(channels, float64, ctx.device)
-        call(
-            "norm_batch.batch_norm_forward",
-            *(y.reshape(ctx.split), mean, rstd, x.reshape(ctx.split), w, b, *(given or (nothing, nothing)), eps),
-        )
+        split = (*x.shape[:2], math.prod(x.shape[2:]))
+        more = given or (absent(x.dtype), absent(x.dtype))
+        y, *kept = normalise(ctx, "norm_batch.batch_norm_forward", x, w, b, split, split[1:2], *more, eps)
         if running is not None:
             *averages, momentum = running
-            one = (1, *channels)
-            count = ctx.split[0] * ctx.split[2]
-            call("norm_batch.running_update", *averages, mean.reshape(one), rstd.reshape(one), count, momentum, eps)
+            kept = [statistic.reshape(1, split[1]) for statistic in kept]
+            call("norm_batch.running_update", *averages, *kept, split[0] * split[2], momentum, eps)
         ctx.given = given is not None
-        ctx.save(x, w, mean, rstd)
         return y
 
     @staticmethod
     def backward(ctx, dy):
-        x, w, mean, rstd = ctx.saved
-        dx = empty(x.shape, x.dtype, ctx.device) if ctx.needs[0] else None
-        dw, db, accumulate = gradients_into(ctx, 1, 2)
-        call(
-            "norm_batch.batch_norm_backward",
-            *(absent(x.dtype, ctx.device, 3) if dx is None else dx.reshape(ctx.split), dw, db),
-            *(dy.reshape(ctx.split), x.reshape(ctx.split), w, mean, rstd, ctx.given, accumulate),
-        )
-        return dx, dw, db, None, None, None
+        return *differentiate(ctx, "norm_batch.batch_norm_backward", dy, ctx.given), None, None, None
 
 
 def averages(running_mean, running_var, batches, momentum: float | None) -> tuple | None:

@@ -16,37 +16,41 @@ from .tensor import Tensor, as_tensor
 __all__ = ["GroupNorm", "LayerNorm", "RMSNorm", "group_norm", "layer_norm", "rms_norm"]
 
 
+def normalise(ctx, kernel, x, w, b, split, statistics, *more):
+    """y by a forward kernel that sees x as of shape `split` and leaves mean and rstd of shape `statistics`."""
+    ctx.split = split
+    w, b = (absent(x.dtype) if v is None else v.reshape(-1) for v in (w, b))
+    y = empty(x.shape, x.dtype, ctx.device)
+    mean, rstd = (empty(statistics, float64, ctx.device) for _ in range(2))
+    call(kernel, y.reshape(split), mean, rstd, x.reshape(split), w, b, *more)
+    ctx.save(x, w, mean, rstd)
+    return y, mean, rstd
+
+
+def differentiate(ctx, kernel, dy, *more):
+    """dx, dw, db by the backward kernel of that."""
+    x, w, mean, rstd = ctx.saved
+    split = ctx.split
+    dx = empty(x.shape, x.dtype, ctx.device) if ctx.needs[0] else None
+    dw, db, accumulate = gradients_into(ctx, 1, 2)
+    out = absent(x.dtype, ctx.device, len(split)) if dx is None else dx.reshape(split)
+    arrays = out, dw.reshape(-1), db.reshape(-1), dy.reshape(split), x.reshape(split), w, mean, rstd
+    call(kernel, *arrays, *more, accumulate)
+    return dx, dw, db
+
+
 class _LayerNorm(Function):
     """Rows behind the leading dimensions of x; w and b of a row's shape, or None."""
 
     @staticmethod
     def forward(ctx, x, w, b, shape, eps):
         _check_rows("layer_norm", x, shape, weight=w, bias=b)
-        ctx.flat = rows, width = _flat(x, shape)
-        nothing = absent(x.dtype)
-        w = nothing if w is None else w.reshape(width)
-        y = empty(x.shape, x.dtype, ctx.device)
-        mean, rstd = empty((rows,), float64, ctx.device), empty((rows,), float64, ctx.device)
-        flat = ctx.flat
-        call(
-            "norm.layer_norm_forward",
-            *(y.reshape(flat), mean, rstd, x.reshape(flat), w, nothing if b is None else b.reshape(width), eps),
-        )
-        ctx.save(x, w, mean, rstd)
-        return y
+        flat = _flat(x, shape)
+        return normalise(ctx, "norm.layer_norm_forward", x, w, b, flat, flat[:1], eps)[0]
 
     @staticmethod
     def backward(ctx, dy):
-        x, w, mean, rstd = ctx.saved
-        flat = ctx.flat
-        dx = empty(x.shape, x.dtype, ctx.device) if ctx.needs[0] else None
-        dw, db, accumulate = gradients_into(ctx, 1, 2)
-        call(
-            "norm.layer_norm_backward",
-            *(absent(x.dtype, ctx.device, 2) if dx is None else dx.reshape(flat), dw.reshape(-1), db.reshape(-1)),
-            *(dy.reshape(flat), x.reshape(flat), w, mean, rstd, accumulate),
-        )
-        return dx, dw, db, None, None
+        return *differentiate(ctx, "norm.layer_norm_backward", dy), None, None
 
 
 class _RMSNorm(Function):
@@ -85,33 +89,16 @@ class GroupNormFunction(Function):
     @staticmethod
     def forward(ctx, x, w, b, groups, eps, running):
         samples, channels = x.shape[:2]
-        ctx.split = (samples, groups, channels // groups, math.prod(x.shape[2:]))
-        nothing = absent(x.dtype)
-        w = nothing if w is None else w
-        y = empty(x.shape, x.dtype, ctx.device)
-        mean, rstd = empty((samples, groups), float64, ctx.device), empty((samples, groups), float64, ctx.device)
-        call(
-            "norm_group.group_norm_forward",
-            *(y.reshape(ctx.split), mean, rstd, x.reshape(ctx.split), w, nothing if b is None else b, eps),
-        )
+        split = (samples, groups, channels // groups, math.prod(x.shape[2:]))
+        y, mean, rstd = normalise(ctx, "norm_group.group_norm_forward", x, w, b, split, split[:2], eps)
         if running is not None:
             *averages, momentum = running
-            count = ctx.split[2] * ctx.split[3]
-            call("norm_batch.running_update", *averages, mean, rstd, count, momentum, eps)
-        ctx.save(x, w, mean, rstd)
+            call("norm_batch.running_update", *averages, mean, rstd, split[2] * split[3], momentum, eps)
         return y
 
     @staticmethod
     def backward(ctx, dy):
-        x, w, mean, rstd = ctx.saved
-        dx = empty(x.shape, x.dtype, ctx.device) if ctx.needs[0] else None
-        dw, db, accumulate = gradients_into(ctx, 1, 2)
-        call(
-            "norm_group.group_norm_backward",
-            *(absent(x.dtype, ctx.device, 4) if dx is None else dx.reshape(ctx.split), dw, db),
-            *(dy.reshape(ctx.split), x.reshape(ctx.split), w, mean, rstd, accumulate),
-        )
-        return dx, dw, db, None, None, None
+        return *differentiate(ctx, "norm_group.group_norm_backward", dy), None, None, None
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps: float = 1e-5) -> Tensor:

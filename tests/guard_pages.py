@@ -11,6 +11,7 @@ import families
 import numpy as np
 from helpers import Backend, arguments_of, close
 from hotloop.kernels.scalar import GELU, RELU
+from test_pool import table
 
 PAGE = mmap.PAGESIZE
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -144,6 +145,23 @@ def transposed_convolutions(dtype):
         Backend("ref")("conv_transpose.conv_transpose_forward", y, none, x, w, b, RELU, *numbers)
         gradients = np.empty_like(x), np.ones_like(w), np.ones_like(b)
         run("conv_transpose.conv_transpose_backward", *gradients, dy, x, w, y, none, RELU, *numbers, True)
+
+
+def pools(dtype):
+    """Every kind of windows that has loops of its own, and rows shorter and longer than a vector."""
+    rng = np.random.default_rng(3)
+    for width in (7, 16, 37):
+        # kernel, stride, padding, dilation
+        for window in ((2, 2, 0, 1), (3, 2, 1, 1), (3, 1, 1, 1), (5, 2, 2, 1), (3, 1, 2, 2), (2, 3, 0, 1)):
+            axes = (1, 1, 1, 0, 1, 0), (6, *window, 0), (width, *window, 0)
+            for operation in ("max", "average")[: 1 if window[3] > 1 else 2]:
+                windows = [table(*axis, operation == "average") for axis in axes]
+                x = rng.standard_normal((2, 1, 6, width)).astype(dtype)
+                y = rng.standard_normal((2, *(t.shape[1] for t in windows))).astype(dtype)
+                saved = (np.zeros(y.shape, np.int32),) if operation == "max" else ()
+                run(f"pool_{operation}.{operation}_pool_forward", y, *saved, x, *windows)
+                Backend("ref")(f"pool_{operation}.{operation}_pool_forward", y.copy(), *saved, x, *windows)
+                run(f"pool_{operation}.{operation}_pool_backward", x, y, *saved, *windows)
 
 
 def every_kernel():
