@@ -1,0 +1,177 @@
+"""Recurrent layers of one direction, and single steps, as operations on the tape: allocate, call, record."""
+
+from __future__ import annotations
+
+from .doors import absent, call, empty
+from .factory import gradients_into
+from .tape import Function
+
+__all__ = ["GRUCellFunction", "GRUFunction", "LSTMCellFunction", "LSTMFunction", "RNNCellFunction", "RNNFunction"]
+
+
+def _present(arrays, dtype, device):
+    """Arrays, with the absent one for None."""
+    return [absent(dtype, device) if a is None else a for a in arrays]
+
+
+def _wanted(ctx, arrays, first):
+    """Memory for the gradients of consecutive arguments, absent for those that are not needed."""
+    return [
+        empty(a.shape, a.dtype, ctx.device) if needed else absent(a.dtype, ctx.device)
+        for a, needed in zip(arrays, ctx.needs[first:], strict=False)
+    ]
+
+
+def _needed(ctx, gradients):
+    """What backward returns: gradients where they are needed, None elsewhere."""
+    given = [g if needed else None for g, needed in zip(gradients, ctx.needs, strict=False)]
+    return *given, *[None] * (len(ctx.needs) - len(given))
+
+
+class LSTMFunction(Function):
+    """y, hn, cn of x (T, N, D); h0, c0, the biases and w_hr may be None."""
+
+    @staticmethod
+    def forward(ctx, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, lengths, reverse):
+        dtype, device, recording = x.dtype, ctx.device, True in ctx.needs
+        (steps, samples), hidden, width = x.shape[:2], w_ih.shape[0] // 4, w_hh.shape[1]
+        y = empty((steps, samples, width), dtype, device)
+        hn, cn = empty((samples, width), dtype, device), empty((samples, hidden), dtype, device)
+        gates = c = absent(dtype, device, 3)
+        if recording:
+            gates = empty((steps, samples, 4 * hidden), dtype, device)
+            c = empty((steps, samples, hidden), dtype, device)
+        h0, c0, b_ih, b_hh, w_hr = _present((h0, c0, b_ih, b_hh, w_hr), dtype, device)
+        given = x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr
+        call("lstm.lstm_forward", y, hn, cn, gates, c, *given, lengths, reverse)
+        if recording:
+            ctx.save(x, h0, c0, w_ih, w_hh, w_hr, y, gates, c, lengths)
+            ctx.reverse = reverse
+        return y, hn, cn
+
+    @staticmethod
+    def backward(ctx, dy, dhn, dcn):
+        x, h0, c0, w_ih, w_hh, w_hr, y, gates, c, lengths = ctx.saved
+        upstream = _present((dy, dhn, dcn), x.dtype, ctx.device)
+        gradients = _wanted(ctx, (x, h0, c0), 0)
+        *parameters, accumulate = gradients_into(ctx, 3, 4, 5, 6, 7)
+        saved = x, h0, c0, w_ih, w_hh, w_hr, y, gates, c, lengths
+        call("lstm.lstm_backward", *gradients, *parameters, *upstream, *saved, ctx.reverse, accumulate)
+        return _needed(ctx, (*gradients, *parameters))
+
+
+class GRUFunction(Function):
+    """y, hn of x (T, N, D); h0 and the biases may be None."""
+
+    @staticmethod
+    def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after):
+        dtype, device, recording = x.dtype, ctx.device, True in ctx.needs
+        (steps, samples), hidden = x.shape[:2], w_hh.shape[1]
+        y, hn = empty((steps, samples, hidden), dtype, device), empty((samples, hidden), dtype, device)
+        gates = empty((steps, samples, 4 * hidden), dtype, device) if recording else absent(dtype, device, 3)
+        h0, b_ih, b_hh = _present((h0, b_ih, b_hh), dtype, device)
+        call("gru.gru_forward", y, hn, gates, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after)
+        if recording:
+            ctx.save(x, h0, w_ih, w_hh, y, gates, lengths)
+            ctx.flags = reverse, reset_after
+        return y, hn
+
+    @staticmethod
+    def backward(ctx, dy, dhn):
+        x, h0 = ctx.saved[:2]
+        upstream, gradients = _present((dy, dhn), x.dtype, ctx.device), _wanted(ctx, (x, h0), 0)
+        *parameters, accumulate = gradients_into(ctx, 2, 3, 4, 5)
+        call("gru.gru_backward", *gradients, *parameters, *upstream, *ctx.saved, *ctx.flags, accumulate)
+        return _needed(ctx, (*gradients, *parameters))
+
+
+class RNNFunction(Function):
+    """y, hn of x (T, N, D); h0 and the biases may be None."""
+
+    @staticmethod
+    def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu):
+        dtype, device = x.dtype, ctx.device
+        (steps, samples), hidden = x.shape[:2], w_hh.shape[1]
+        y, hn = empty((steps, samples, hidden), dtype, device), empty((samples, hidden), dtype, device)
+        h0, b_ih, b_hh = _present((h0, b_ih, b_hh), dtype, device)
+        call("rnn.rnn_forward", y, hn, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu)
+        ctx.save(x, h0, w_ih, w_hh, y, lengths)
+        ctx.flags = reverse, relu
+        return y, hn
+
+    @staticmethod
+    def backward(ctx, dy, dhn):
+        x, h0 = ctx.saved[:2]
+        upstream, gradients = _present((dy, dhn), x.dtype, ctx.device), _wanted(ctx, (x, h0), 0)
+        *parameters, accumulate = gradients_into(ctx, 2, 3, 4, 5)
+        call("rnn.rnn_backward", *gradients, *parameters, *upstream, *ctx.saved, *ctx.flags, accumulate)
+        return _needed(ctx, (*gradients, *parameters))
+
+
+class LSTMCellFunction(Function):
+    """h, c after one step of x (N, D); the states and biases may be None."""
+
+    @staticmethod
+    def forward(ctx, x, h0, c0, w_ih, w_hh, b_ih, b_hh):
+        dtype, device, recording = x.dtype, ctx.device, True in ctx.needs
+        samples, hidden = x.shape[0], w_hh.shape[1]
+        h, c = empty((samples, hidden), dtype, device), empty((samples, hidden), dtype, device)
+        gates = empty((samples, 4 * hidden), dtype, device) if recording else absent(dtype, device, 2)
+        h0, c0, b_ih, b_hh = _present((h0, c0, b_ih, b_hh), dtype, device)
+        call("recurrent_cells.lstm_cell_forward", h, c, gates, x, h0, c0, w_ih, w_hh, b_ih, b_hh)
+        if recording:
+            ctx.save(x, h0, c0, w_ih, w_hh, gates, c)
+        return h, c
+
+    @staticmethod
+    def backward(ctx, dh, dc):
+        x, h0, c0 = ctx.saved[:3]
+        upstream, gradients = _present((dh, dc), x.dtype, ctx.device), _wanted(ctx, (x, h0, c0), 0)
+        *parameters, accumulate = gradients_into(ctx, 3, 4, 5, 6)
+        call("recurrent_cells.lstm_cell_backward", *gradients, *parameters, *upstream, *ctx.saved, accumulate)
+        return _needed(ctx, (*gradients, *parameters))
+
+
+class GRUCellFunction(Function):
+    """h after one step of x (N, D); the state and biases may be None."""
+
+    @staticmethod
+    def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, reset_after):
+        dtype, device, recording = x.dtype, ctx.device, True in ctx.needs
+        samples, hidden = x.shape[0], w_hh.shape[1]
+        h = empty((samples, hidden), dtype, device)
+        gates = empty((samples, 4 * hidden), dtype, device) if recording else absent(dtype, device, 2)
+        h0, b_ih, b_hh = _present((h0, b_ih, b_hh), dtype, device)
+        call("recurrent_cells.gru_cell_forward", h, gates, x, h0, w_ih, w_hh, b_ih, b_hh, reset_after)
+        if recording:
+            ctx.save(x, h0, w_ih, w_hh, gates)
+            ctx.reset_after = reset_after
+        return h
+
+    @staticmethod
+    def backward(ctx, dh):
+        gradients = _wanted(ctx, ctx.saved[:2], 0)
+        *parameters, accumulate = gradients_into(ctx, 2, 3, 4, 5)
+        given = dh, *ctx.saved, ctx.reset_after, accumulate
+        call("recurrent_cells.gru_cell_backward", *gradients, *parameters, *given)
+        return _needed(ctx, (*gradients, *parameters))
+
+
+class RNNCellFunction(Function):
+    """h after one step of x (N, D); the state and biases may be None."""
+
+    @staticmethod
+    def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, relu):
+        h = empty((x.shape[0], w_hh.shape[1]), x.dtype, ctx.device)
+        h0, b_ih, b_hh = _present((h0, b_ih, b_hh), x.dtype, ctx.device)
+        call("recurrent_cells.rnn_cell_forward", h, x, h0, w_ih, w_hh, b_ih, b_hh, relu)
+        ctx.save(x, h0, w_ih, w_hh, h)
+        ctx.relu = relu
+        return h
+
+    @staticmethod
+    def backward(ctx, dh):
+        gradients = _wanted(ctx, ctx.saved[:2], 0)
+        *parameters, accumulate = gradients_into(ctx, 2, 3, 4, 5)
+        call("recurrent_cells.rnn_cell_backward", *gradients, *parameters, dh, *ctx.saved, ctx.relu, accumulate)
+        return _needed(ctx, (*gradients, *parameters))
