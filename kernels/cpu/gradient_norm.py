@@ -11,6 +11,7 @@ import numpy as np
 from ..jit import compiled, kernel, parallel_for
 from .loss import total as total_of
 from .loss import wide
+from .vecbits import from_order, order
 
 GRAIN = 32768
 SLOT = 3
@@ -37,25 +38,18 @@ def _powers(begin, end, partial, x, p):
 
 
 @compiled
-def _largest(begin, end, partial, x):
+def _extremes(begin, end, partial, x, largest):
     for chunk in range(begin, end):
         part = x[chunk * GRAIN : (chunk + 1) * GRAIN]
-        largest = abs(part[0])
+        # as integers in the same order: of these, loops find the largest in vectors. NaN lies beyond infinity
+        top = order(abs(part[0]))
+        bottom = top
         for i in range(part.size):
-            v = abs(part[i])
-            largest = v if v > largest or v != v else largest
-        partial[chunk] = largest
-
-
-@compiled
-def _smallest(begin, end, partial, x):
-    for chunk in range(begin, end):
-        part = x[chunk * GRAIN : (chunk + 1) * GRAIN]
-        smallest = abs(part[0])
-        for i in range(part.size):
-            v = abs(part[i])
-            smallest = v if v < smallest or v != v else smallest
-        partial[chunk] = smallest
+            k = order(abs(part[i]))
+            top = max(top, k)
+            bottom = min(bottom, k)
+        top = from_order(top)
+        partial[chunk] = top if largest or top != top else from_order(bottom)
 
 
 @kernel
@@ -64,10 +58,7 @@ def gradient_norm_forward(total, x, p):
     chunks = (x.size + GRAIN - 1) // GRAIN
     partial = wide(SLOT, chunks, x)
     if math.isinf(p):
-        if p > 0:
-            parallel_for(_largest, chunks, 1, (partial, x))
-        else:
-            parallel_for(_smallest, chunks, 1, (partial, x))
+        parallel_for(_extremes, chunks, 1, (partial, x, p > 0))
         for chunk in range(chunks):
             v = partial[chunk]
             if v != v or (v > total[0] if p > 0 else v < total[0]):

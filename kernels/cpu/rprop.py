@@ -7,7 +7,7 @@ from .rule import GRAIN, count, sign, signed
 @compiled
 def _rprop(begin, end, param, prev, step_size, grad, first, lr, eta_minus, eta_plus, low, high, sign):
     param, prev, step_size, grad = param[begin:end], prev[begin:end], step_size[begin:end], grad[begin:end]
-    zero = lr * 0
+    zero = param.dtype.type(0)
     for i in range(param.size):
         g = sign * grad[i]
         product = g * (zero if first else prev[i])
