@@ -1,8 +1,8 @@
 """Neighbours that are computed together, or in another order.
 
 A stretch of Linear layers, each with the activation after it, is one node, and so is a convolution with the activation
-after it. Max pooling goes before the ReLU that it follows: the largest of rectified numbers is the largest of the
-numbers, rectified, and there are fewer of them to rectify.
+after it. ReLU and the max pooling after it are one node that pools first: the largest of rectified numbers is the
+largest of the numbers, rectified, and there are fewer of them to rectify.
 
 This is a matter of speed alone. The modules stay modules of their own in every list, state and repr; they go together
 only where nobody can look between them (no hooks, no `forward` of the user's, not even in the place of the class's
@@ -17,14 +17,16 @@ from ..kernels.scalar import RELU, SIGMOID, SILU, TANH
 from .activations import ReLU, Sigmoid, SiLU, Tanh
 from .batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .conv import Conv1d, Conv2d, Conv3d, ConvFunction
+from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .linear import Linear, LinearFunction
 from .parameter import Parameter
 from .pooling import MaxPool1d, MaxPool2d, MaxPool3d
+from .pooling_functions import max_pool
 
 # exact classes: a subclass may do anything
 _CODES: dict[Any, int] = {ReLU: RELU, Sigmoid: SIGMOID, SiLU: SILU, Tanh: TANH}
-_CONVOLUTIONS: set[Any] = {Conv1d, Conv2d, Conv3d}
-_POOLS: set[Any] = {MaxPool1d, MaxPool2d, MaxPool3d}
+_CONVOLUTIONS: set[Any] = {Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d}
+_POOLS: dict[Any, int] = {MaxPool1d: 1, MaxPool2d: 2, MaxPool3d: 3}
 # their results are new arrays
 _MAKERS: set[Any] = _CONVOLUTIONS | {BatchNorm1d, BatchNorm2d, BatchNorm3d}
 _FORWARDS = {kind: kind.forward for kind in (Linear, *_CODES, *_POOLS, *_MAKERS)}
@@ -41,7 +43,9 @@ def run(modules: list, input: Any) -> Any:
                 input, place = LinearFunction.apply(input, (codes, "Linear"), *parameters), end
                 continue
         elif kind is ReLU and _pooled_before(modules, place):
-            input, place = module(modules[place + 1](input)), place + 2
+            pool = modules[place + 1]
+            geometry = pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode
+            input, place = max_pool(_POOLS[type(pool)], input, *geometry, rectified=True), place + 2
             continue
         elif kind in _CONVOLUTIONS and (code := _code_after(modules, place)):
             options = module._geometry, code, kind.__name__
@@ -52,7 +56,7 @@ def run(modules: list, input: Any) -> Any:
 
 
 def _pooled_before(modules: list, place: int) -> bool:
-    """Whether the pooling after the ReLU at `place` may go before it."""
+    """Whether there is a pooling after the ReLU at `place` that may go before it."""
     relu, pool = modules[place], _at(modules, place + 1, _POOLS)
     if pool is None or pool.return_indices or _changed(relu):
         return False

@@ -83,6 +83,13 @@ def test_fused_activation(rng, activation):
     assert np.array_equal(same.numpy(), layer(x).numpy())
 
 
+def test_an_activation_after_it_is_computed_with_it(rng):
+    layer, x = nn.ConvTranspose2d(2, 3, 3, stride=2), rng.standard_normal((2, 2, 3, 4)).astype(np.float32)
+    y = nn.Sequential(layer, nn.Tanh())(x)
+    assert y.grad_fn.name() == "ConvFunction"
+    close(y.numpy(), layer(x).tanh().numpy(), 1e-6)
+
+
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_functions_as_torch(rng, dims):
     torch = pytest.importorskip("torch")
