@@ -27,7 +27,7 @@ class Computed:
         setattr(module, self.name, self.compute(module, module.training))
 
 
-def _hooks(module: Any, kind: type, name: str) -> list:
+def _hooks(module: Any, kind: type[Computed], name: str) -> list:
     """The keys and hooks of this kind for this name."""
     table = {} if module._hooks is None else module._hooks.before
     return [(key, hook) for key, (hook, _) in table.items() if isinstance(hook, kind) and hook.name == name]

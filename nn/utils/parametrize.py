@@ -139,8 +139,7 @@ class _Parametrized:
 
 
 def _blank(base: type, names: tuple[str, ...]) -> Any:
-    cls = _class_of(base, names)
-    return cls.__new__(cls)
+    return object.__new__(_class_of(base, names))
 
 
 @functools.cache
