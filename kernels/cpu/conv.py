@@ -7,13 +7,13 @@ taps of stride 1 take fewer products where there are channels enough, in all thr
 from .. import conv_checks, fused
 from ..jit import compiled, kernel, parallel_for, scratch
 from .activate import activate_grad_row
-from .conv_input import input_gradient
+from .conv_input import FEW, input_gradient
 from .conv_weight import weight_gradient
 from .convolve import Filter, Result, convolve
 from .epilogue import finish_rows, with_activation
 from .target import VECTOR_BYTES
 from .window import Window
-from .winograd import PACKING, Planes, Taps, suits, winograd
+from .winograd import PACKING, Plain, Planes, Taps, suits, winograd
 from .winograd_weight import winograd_weight
 
 check_activation, check_kept = compiled(fused.check_activation), compiled(fused.check_kept)
@@ -90,10 +90,9 @@ def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, p
         planes = Planes(size[1], size[2], ph - 2, pw - 2, x.shape[3], x.shape[4])
         taps = Taps(9, channels * 9, lines * channels * 9, True)
         flat, weights = dx.reshape(-1), w.reshape(-1)
-        none = with_activation(flat[:0], flat[:0], 0)
-        if not suits(n, channels, lines, planes, form, lanes, PACKING) or not winograd(
-            flat, dz, weights, n, groups, channels, lines, planes, taps, none
-        ):
+        fewer, plain = suits(n, channels, lines, planes, form, lanes, PACKING), Plain(flat[:0], False)
+        fewer = fewer and channels > FEW
+        if not fewer or not winograd(flat, dz, weights, n, groups, channels, lines, planes, taps, plain):
             input_gradient(flat, dz, weights, x.shape, size, (kd, kh, kw), lines, groups, strides, paddings, dilations)
     if dweight.size:
         planes = Planes(x.shape[3], x.shape[4], -ph, -pw, size[1], size[2])

@@ -17,8 +17,10 @@ of their results is not finite, and a convolution with such a result is done aga
 
 from typing import NamedTuple
 
+import numpy as np
+
 from .. import shared
-from ..jit import compiled, exact, parallel_for, scratch
+from ..jit import compiled, exact, overload, parallel_for, scratch
 from ..shared import prepare
 from .epilogue import finish_rows, in_registers
 from .pack import Panels, address_of, matrix, pack_panel, panel_size, panel_width
@@ -53,6 +55,23 @@ class Taps(NamedTuple):
     channel: int
     group: int
     turned: bool  # the last first
+
+
+class Plain(NamedTuple):
+    """The epilogue of a gradient: none. A type of its own, so that its kernel compiles no activations for it."""
+
+    bias: np.ndarray  # (0,)
+    relu: bool
+
+
+@overload(in_registers)
+def _in_registers(epilogue):
+    return (lambda epilogue: True) if epilogue.instance_class is Plain else None
+
+
+@overload(finish_rows)
+def _finish_rows(epilogue, corner, line, at, columns):
+    return (lambda epilogue, corner, line, at, columns: None) if epilogue.instance_class is Plain else None
 
 
 @exact
