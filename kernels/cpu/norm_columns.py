@@ -9,8 +9,8 @@ from .norm_parts import GRAIN, apart, inverse_root, join
 
 # positions up to which vectors lie across channels
 FEW = 16
-# columns of a tile, half as many where these made no two; samples of a block, and of the first one, which is read twice
-WIDTH, ROWS, HEAD = 512, 192, 64
+# columns of a tile; samples of a block, and of the first one, which is read twice
+WIDTH, ROWS, HEAD = 256, 192, 64
 # scratch slots: lines of a tile in the dtype, and in float64
 NARROW, WIDE = 3, 4
 
@@ -19,8 +19,7 @@ NARROW, WIDE = 3, 4
 def _tiles(x):
     """Channels of a tile, tiles, and how many make a chunk."""
     O, C, I = x.shape
-    width = WIDTH if C * I >= 2 * WIDTH else WIDTH // 2
-    channels = max(1, width // max(I, 1))
+    channels = max(1, WIDTH // max(I, 1))
     return channels, (C + channels - 1) // channels, max(1, GRAIN // max(O * channels * I, 1))
 
 
