@@ -148,7 +148,7 @@ class ConvLayer(Module):
         if self.bias is not None:
             init.uniform_(self.bias, -bound, bound)
 
-    def _apply(self, input, geometry):
+    def _convolve(self, input, geometry):
         return ConvFunction.apply(input, self.weight, self.bias, geometry, self._activation, type(self).__name__)
 
     def extra_repr(self) -> str:
@@ -184,7 +184,7 @@ class _Conv(ConvLayer):
             input = pad_around(input, geometry.front, geometry.back, self.padding_mode, type(self).__name__)
             none = (0,) * self.dims
             geometry = geometry._replace(front=none, back=none)
-        return self._apply(input, geometry)
+        return self._convolve(input, geometry)
 
 
 class Conv1d(_Conv):

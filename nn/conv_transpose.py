@@ -64,7 +64,7 @@ class ConvTransposeLayer(ConvLayer):
         geometry = self._geometry
         if output_size is not None:
             geometry = geometry._replace(beyond=self._beyond(input, output_size))
-        return self._apply(input, geometry)
+        return self._convolve(input, geometry)
 
     def _beyond(self, input, output_size) -> tuple[int, ...]:
         """The output padding that makes the result this large."""
