@@ -45,7 +45,7 @@ def _pool(axes, input, kernel_size, output_size, output_ratio, return_indices, s
         table = empty((flat.shape[0], counts[i], 3), int64, x.device)
         call("pool_windows.fractional_windows_forward", table, flat, SAMPLE[axes][i], size, kernel[i])
         tables.append(table)
-    return MaxPool.apply(x, tuple(tables), bool(return_indices))
+    return MaxPool.apply(x, tuple(tables), bool(return_indices), False)
 
 
 def _ratios(value, axes):

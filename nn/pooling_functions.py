@@ -41,10 +41,13 @@ def _solid(shape, axes):
 
 
 class MaxPool(Function):
-    """Values, and positions where they are wanted; `tables` holds the windows of each axis."""
+    """Values, and positions where they are wanted; `tables` holds the windows of each axis.
+
+    rectified: relu of the values, in the place where they are.
+    """
 
     @staticmethod
-    def forward(ctx, x, tables, return_indices):
+    def forward(ctx, x, tables, return_indices, rectified):
         axes, device = len(tables), ctx.device
         shape = (*x.shape[: x.ndim - axes], *(t.shape[1] for t in tables))
         windows = (unit_axis(device),) * (3 - axes) + tables
@@ -52,8 +55,10 @@ class MaxPool(Function):
         wanted = return_indices or ctx.needs[0]
         indices = empty(solid, int32, device) if wanted else absent(int32, device, 4)
         call("pool_max.max_pool_forward", y.reshape(solid), indices, x.reshape(_solid(x.shape, axes)), *windows)
+        if rectified:
+            call("activation.relu_forward", y, y)
         if ctx.needs[0]:
-            ctx.save(indices)
+            ctx.save(indices, *((y,) if rectified else ()))
             ctx.windows, ctx.shape, ctx.solid = windows, x.shape, _solid(x.shape, axes)
         if not return_indices:
             return y
@@ -63,11 +68,15 @@ class MaxPool(Function):
 
     @staticmethod
     def backward(ctx, dy, _=None):
-        (indices,) = ctx.saved
+        indices, *rectified = ctx.saved
+        if rectified:
+            dz = empty(dy.shape, dy.dtype, ctx.device)
+            call("activation.relu_backward", dz, dy, *rectified)
+            dy = dz
         dx = empty(ctx.shape, dy.dtype, ctx.device)
         arrays = dx.reshape(ctx.solid), dy.reshape(indices.shape), indices
         call("pool_max.max_pool_backward", *arrays, *ctx.windows)
-        return dx, None, None
+        return dx, None, None, None
 
 
 class AveragePool(Function):
@@ -98,7 +107,9 @@ def checked(input, axes: int, name: str):
     return x
 
 
-def _max_pool(axes, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices) -> Any:
+def max_pool(
+    axes, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices=False, rectified=False
+) -> Any:
     name = f"max_pool{axes}d"
     x = checked(input, axes, name)
     kernel, steps = sizes(kernel_size, axes, f"{name}: kernel_size"), sizes(dilation, axes, f"{name}: dilation")
@@ -106,7 +117,7 @@ def _max_pool(axes, input, kernel_size, stride, padding, dilation, ceil_mode, re
     padded = sizes(padding, axes, f"{name}: padding")
     geometry = zip(x.shape[-axes:], kernel, strides, padded, steps, strict=True)
     tables = tuple(regular_windows(name, x.device, *axis, bool(ceil_mode), "step") for axis in geometry)
-    return MaxPool.apply(x, tables, bool(return_indices))
+    return MaxPool.apply(x, tables, bool(return_indices), rectified)
 
 
 def _avg_pool(axes, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override) -> Any:
@@ -143,7 +154,7 @@ def _adaptive(axes, input, output_size, name, divides):
 
 def _adaptive_max_pool(axes, input, output_size, return_indices) -> Any:
     x, tables = _adaptive(axes, input, output_size, f"adaptive_max_pool{axes}d", False)
-    return MaxPool.apply(x, tables, bool(return_indices))
+    return MaxPool.apply(x, tables, bool(return_indices), False)
 
 
 def _adaptive_avg_pool(axes, input, output_size) -> Any:
@@ -160,17 +171,17 @@ def _lp_pool(axes, input, norm_type, kernel_size, stride, ceil_mode) -> Any:
 
 def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Any:
     """The largest of each window; with return_indices also its position"""
-    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Any:
     """The largest of each window; with return_indices also its flat position in the plane"""
-    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Any:
     """The largest of each window; with return_indices also its flat position in the volume"""
-    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True) -> Any:
