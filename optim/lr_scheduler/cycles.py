@@ -184,7 +184,7 @@ class OneCycleLR(_Cycling):
         t = self.last_epoch
         if t > self.total_steps:
             raise ValueError(f"Tried to step {t} times. The specified number of total steps is {self.total_steps}")
-        start: Any = 0.0
+        start = 0.0
         for phase in self._schedule_phases[:-1]:
             if t <= phase["end_step"]:
                 break
