@@ -56,7 +56,7 @@ class _Recurrent(Module):
         for layer in range(num_layers):
             depth = input_size if layer == 0 else width * (1 + bidirectional)
             for direction in ("", "_reverse") if bidirectional else ("",):
-                shapes = {"weight_ih": (rows, depth), "weight_hh": (rows, width)}
+                shapes: dict[str, tuple] = {"weight_ih": (rows, depth), "weight_hh": (rows, width)}
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
                 if self.proj_size:

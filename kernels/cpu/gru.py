@@ -58,9 +58,12 @@ def _cell(gates, state, h, reset_after):
 
 
 @compiled
-def _through_time(begin, end, y, hn, gates, w_rz, w_n, b_n, lengths, reverse, reset_after, start, steps):
-    """A block's steps of samples begin .. end; hn is their state all the way. gates: the block's rows."""
-    count, n, h = y.shape
+def _through_time(begin, end, y, hn, gates, w_rz, w_n, b_n, lengths, reverse, reset_after, start, steps, sizes):
+    """A block's steps of samples begin .. end; hn is their state all the way. gates: the block's rows.
+
+    Arrays are flat; sizes: T, N and H.
+    """
+    count, n, h = sizes
     samples, hn = end - begin, lines(hn, begin, end - begin, h)
     state = matrix(hn, h, samples, True)
     zero, most = hn.dtype.type(0), longest(lengths, begin, end, count)
@@ -116,9 +119,9 @@ def gru_forward(y, hn, gates, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, r
         steps = min(block, count - done)
         start = first_of_block(done, steps, count, reverse)
         top, rows = start * n, steps * n
-        z = lines(gates, top, rows, 4 * h) if gates.size else lines(space, 1, rows, 4 * h)
+        z = lines(flat(gates), top, rows, 4 * h) if gates.size else lines(space, 1, rows, 4 * h)
         input_products(z, 4 * h, 3 * h, top, rows, x, inputs, bias)
-        arguments = (y, hn, z, w_rz, w_n, b_n, lengths, reverse, reset_after, start, steps)
+        arguments = (flat(y), flat(hn), z, w_rz, w_n, b_n, lengths, reverse, reset_after, start, steps, y.shape)
         parallel_for(_through_time, n, grain, arguments)
 
 
@@ -154,13 +157,13 @@ def _reset_grad(z, gates, dstate, dproduct, before, h):
 
 @compiled
 def _back_through_time(
-    begin, end, dz, dh, firsts, dy, y, gates, h0, w_rz, w_n, lengths, reverse, reset_after, start, steps
+    begin, end, dz, dh, firsts, dy, y, gates, h0, w_rz, w_n, lengths, reverse, reset_after, start, steps, sizes
 ):  # fmt: skip
     """A block's steps of samples begin .. end from the last to the first; dh is their gradient all the way.
 
-    firsts: if wanted, dz of each sample's first step.
+    firsts: if wanted, dz of each sample's first step. Arrays are flat; sizes: T, N and H.
     """
-    count, n, h = y.shape
+    count, n, h = sizes
     samples, ldz, dh = end - begin, padded(4 * h), lines(dh, begin, end - begin, h)
     space = scratch(7, (samples + 1) * h, dh)
     dproduct, none = space[: samples * h], space[samples * h :]
@@ -229,8 +232,8 @@ def gru_backward(
         steps = min(block, count - done)
         start = first_of_block(done, steps, count, not reverse)
         top, rows = start * n, steps * n
-        arguments = (dz, dh, firsts, dy, y, gates, h0, w_rz, w_n, lengths, reverse, reset_after, start, steps)
-        parallel_for(_back_through_time, n, grain, arguments)
+        arguments = (dz, dh, firsts, flat(dy), flat(y), flat(gates), flat(h0), w_rz, w_n, lengths, reverse, reset_after)
+        parallel_for(_back_through_time, n, grain, (*arguments, start, steps, y.shape))
         input_gradients(dx, dw_ih, dz, ldz, 3 * h, top, rows, x, inputs, more)
         state_gradient(dw_rz, dz, ldz, top, rows, y, reverse, more)
         if reset_after:

@@ -46,10 +46,12 @@ def _cell(i, f, g, o, cell, state):
 
 
 @compiled
-def _through_time(begin, end, y, hn, cn, gates, c, w_hh, w_hr, lengths, reverse, start, steps):
-    """A block's steps of samples begin .. end; hn and cn are their states all the way. gates: the block's rows."""
-    count, n, p = y.shape
-    h, samples = cn.shape[1], end - begin
+def _through_time(begin, end, y, hn, cn, gates, c, w_hh, w_hr, lengths, reverse, start, steps, sizes):
+    """A block's steps of samples begin .. end; hn and cn are their states all the way. gates: the block's rows.
+
+    Arrays are flat; sizes: T, N, H and P.
+    """
+    (count, n, h, p), samples = sizes, end - begin
     hn, cn = lines(hn, begin, samples, p), lines(cn, begin, samples, h)
     # what a projection, if there is one, is given
     full = scratch(7, samples * h, hn)
@@ -102,10 +104,10 @@ def lstm_forward(y, hn, cn, gates, c, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, l
         steps = min(block, count - done)
         start = first_of_block(done, steps, count, reverse)
         top, rows = start * n, steps * n
-        z = lines(gates, top, rows, 4 * h) if gates.size else lines(space, 1, rows, 4 * h)
+        z = lines(flat(gates), top, rows, 4 * h) if gates.size else lines(space, 1, rows, 4 * h)
         input_products(z, 4 * h, 4 * h, top, rows, x, inputs, bias)
-        arguments = (y, hn, cn, z, c, states, projection, lengths, reverse, start, steps)
-        parallel_for(_through_time, n, grain, arguments)
+        arguments = (flat(y), flat(hn), flat(cn), z, flat(c), states, projection, lengths, reverse, start, steps)
+        parallel_for(_through_time, n, grain, (*arguments, (count, n, h, p)))
 
 
 @compiled
@@ -134,15 +136,15 @@ def _made(state, gates, cell, h):
 
 @compiled
 def _back_through_time(
-    begin, end, dz, dh, dc, firsts, dout, made, dy, gates, c, c0, w_hh, w_hr, lengths, reverse, start, steps
+    begin, end, dz, dh, dc, firsts, dout, made, dy, gates, c, c0, w_hh, w_hr, lengths, reverse, start, steps, sizes
 ):  # fmt: skip
     """A block's steps of samples begin .. end from the last to the first; dh and dc are their gradients all the way.
 
     firsts: if wanted, dz of each sample's first step. dout, made: with a projection, the block's gradients of what it
-    gave, and what it was given.
+    gave, and what it was given. Arrays are flat; sizes: T, N, H and P.
     """
-    count, n, h = c.shape
-    p, samples, ldz = dh.size // n, end - begin, padded(4 * h)
+    (count, n, h, p), samples = sizes, end - begin
+    ldz = padded(4 * h)
     dh, dc = lines(dh, begin, samples, p), lines(dc, begin, samples, h)
     space = scratch(7, (samples + 1) * h, dc)
     source, none = space[: samples * h] if made.size else dh, space[samples * h :]
@@ -217,8 +219,8 @@ def lstm_backward(
         steps = min(block, count - done)
         start = first_of_block(done, steps, count, not reverse)
         top, rows = start * n, steps * n
-        arguments = (dz, dh, dc, firsts, dout, made, dy, gates, c, c0, states, projection)
-        parallel_for(_back_through_time, n, grain, (*arguments, lengths, reverse, start, steps))
+        arguments = (dz, dh, dc, firsts, dout, made, flat(dy), flat(gates), flat(c), flat(c0), states, projection)
+        parallel_for(_back_through_time, n, grain, (*arguments, lengths, reverse, start, steps, (count, n, h, p)))
         input_gradients(dx, dw_ih, dz, ldz, width, top, rows, x, inputs, more)
         state_gradient(dw_hh, dz, ldz, top, rows, y, reverse, more)
         if db_ih.size or db_hh.size:

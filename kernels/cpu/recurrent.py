@@ -111,13 +111,13 @@ def flat(array):
 
 @compiled
 def lines(array, at, count, width):
-    """Rows at .. at + count of an array, flat."""
-    return array.reshape(-1)[at * width : (at + count) * width]
+    """Rows at .. at + count of a flat array."""
+    return array[at * width : (at + count) * width]
 
 
 @compiled
 def row(array, at, width):
-    return array.reshape(-1)[at * width : (at + 1) * width]
+    return array[at * width : (at + 1) * width]
 
 
 @compiled
@@ -164,7 +164,9 @@ def both_biases(total, b_ih, b_hh):
 def input_products(z, ldz, width, top, rows, x, w, bias):
     """z = x @ w.T + bias for the rows of a block, the first of which is row `top` of x."""
     d = x.shape[2]
-    activated_product(rows, width, d, matrix(lines(x, top, rows, d), d, rows, True), w, z, ldz, False, bias, z[:0], 0)
+    activated_product(
+        rows, width, d, matrix(lines(flat(x), top, rows, d), d, rows, True), w, z, ldz, False, bias, z[:0], 0
+    )
 
 
 @compiled
@@ -172,9 +174,9 @@ def input_gradients(dx, dw, dz, ldz, width, top, rows, x, w, accumulate):
     """dx = dz @ w;  dw (+)= dz.T @ x, likewise."""
     d = x.shape[2]
     if dx.size:
-        product(rows, d, width, matrix(dz, ldz, rows, True), w, lines(dx, top, rows, d), d, False)
+        product(rows, d, width, matrix(dz, ldz, rows, True), w, lines(flat(dx), top, rows, d), d, False)
     if dw.size:
-        right = matrix(lines(x, top, rows, d), d, d, False)
+        right = matrix(lines(flat(x), top, rows, d), d, d, False)
         product(width, d, rows, matrix(dz, ldz, width, False), right, flat(dw), d, accumulate)
 
 
@@ -191,7 +193,7 @@ def state_gradient(dw, dz, ldz, top, rows, y, reverse, accumulate):
         else:
             first, skipped = max(top - n, 0), n if top == 0 else 0
             dz = dz[skipped * ldz :]
-        left, right = matrix(dz, ldz, dw.shape[0], False), matrix(lines(y, first, rows - skipped, p), p, p, False)
+        left, right = matrix(dz, ldz, dw.shape[0], False), matrix(lines(flat(y), first, rows - skipped, p), p, p, False)
         product(dw.shape[0], p, rows - skipped, left, right, flat(dw), p, accumulate)
 
 

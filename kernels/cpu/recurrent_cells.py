@@ -94,12 +94,12 @@ def lstm_cell_forward(h, c, gates, x, h0, c0, w_ih, w_hh, b_ih, b_hh):
     _inputs(z, 4 * width, 4 * width, x, w_ih, both_biases(scratch(6, 4 * width, x), b_ih, b_hh))
     if h0.size:
         _states(z, 4 * width, flat(h0), width, n, w_hh, True, z[:0])
-    parallel_for(_lstm_rows, n, max(1, UNITS // width), (h, c, z, width))
+    parallel_for(_lstm_rows, n, max(1, UNITS // width), (flat(h), flat(c), z, width))
 
 
 @compiled
 def _lstm_back(begin, end, dz, dstate, dcell, gates, c, c0, none):
-    h = c.shape[1]
+    h = none.size
     ldz = padded(4 * h)
     for i in range(begin, end):
         before = row(c0, i, h) if c0.size else none
@@ -127,7 +127,7 @@ def lstm_cell_backward(
     begin_with(dstate, flat(dh))
     for array in (total, none):
         fill(array, c.dtype.type(0))
-    parallel_for(_lstm_back, n, max(1, UNITS // max(1, h)), (dz, dstate, dcell, gates, c, c0, none))
+    parallel_for(_lstm_back, n, max(1, UNITS // max(1, h)), (dz, dstate, dcell, flat(gates), flat(c), flat(c0), none))
     if dh0.size:
         _through(flat(dh0), dz, ldz, n, w_hh, False)
     _parameters(dx, dw_ih, dz, ldz, x, w_ih, accumulate)
@@ -164,9 +164,9 @@ def gru_cell_forward(h, gates, x, h0, w_ih, w_hh, b_ih, b_hh, reset_after):
     if reset_after:
         _states(z[3 * width :], ldz, flat(h), width, n, w_n, False, b_n)
     else:
-        parallel_for(_reset_rows, n, grain, (z, h, width))
+        parallel_for(_reset_rows, n, grain, (z, flat(h), width))
         _states(z[2 * width :], ldz, z[3 * width :], ldz, n, w_n, True, none)
-    parallel_for(_gru_rows, n, grain, (z, h, width, reset_after))
+    parallel_for(_gru_rows, n, grain, (z, flat(h), width, reset_after))
 
 
 @compiled
@@ -201,13 +201,13 @@ def gru_cell_backward(
     for array in (total, none):
         fill(array, zero)
     dw_rz, dw_n, da = dw_hh[: 2 * h], dw_hh[2 * h :], dz[3 * h :]
-    parallel_for(_gru_back, n, grain, (dz, dstate, gates, h0, none, reset_after))
+    parallel_for(_gru_back, n, grain, (dz, dstate, flat(gates), flat(h0), none, reset_after))
     if reset_after:
         _through(dstate, da, ldz, n, w_hh[2 * h :], True)
         _state_weights(dw_n, da, ldz, n, h0, accumulate)
     else:
         _through(dproduct, da, ldz, n, w_hh[2 * h :], False)
-        parallel_for(_reset_back, n, grain, (dz, dstate, dproduct, gates, h0, none))
+        parallel_for(_reset_back, n, grain, (dz, dstate, dproduct, flat(gates), flat(h0), none))
         _weights(dw_n, da, ldz, n, flat(gates)[3 * h :], 4 * h, accumulate)
     _through(dstate, dz, ldz, n, w_hh[: 2 * h], True)
     _parameters(dx, dw_ih, dz, ldz, x, w_ih, accumulate)
@@ -238,8 +238,7 @@ def rnn_cell_forward(h, x, h0, w_ih, w_hh, b_ih, b_hh, relu):
 
 
 @compiled
-def _rnn_back(begin, end, dz, dh, h, relu):
-    width = h.shape[1]
+def _rnn_back(begin, end, dz, dh, h, width, relu):
     ldz = padded(width)
     for i in range(begin, end):
         _rnn_grad(dz[i * ldz : i * ldz + width], row(dh, i, width), row(h, i, width), relu)
@@ -252,7 +251,7 @@ def rnn_cell_backward(dx, dh0, dw_ih, dw_hh, db_ih, db_hh, dh, x, h0, w_ih, w_hh
     ldz = padded(width)
     dz, total, _, _, _, _ = parts(3, (n * ldz, width, 0, 0, 0, 0), h)
     fill(total, h.dtype.type(0))
-    parallel_for(_rnn_back, n, max(1, UNITS // max(1, width)), (dz, dh, h, relu))
+    parallel_for(_rnn_back, n, max(1, UNITS // max(1, width)), (dz, flat(dh), flat(h), width, relu))
     if dh0.size:
         _through(flat(dh0), dz, ldz, n, w_hh, False)
     _parameters(dx, dw_ih, dz, ldz, x, w_ih, accumulate)

@@ -44,9 +44,12 @@ def _cell(z, relu):
 
 
 @compiled
-def _through_time(begin, end, y, hn, w_hh, lengths, reverse, relu, start, steps):
-    """A block's steps of samples begin .. end; hn is their state all the way, y what it is given, then the state."""
-    count, n, h = y.shape
+def _through_time(begin, end, y, hn, w_hh, lengths, reverse, relu, start, steps, sizes):
+    """A block's steps of samples begin .. end; hn is their state all the way, y what it is given, then the state.
+
+    Arrays are flat; sizes: T, N and H.
+    """
+    count, n, h = sizes
     samples, hn = end - begin, lines(hn, begin, end - begin, h)
     state = matrix(hn, h, samples, True)
     zero, most = hn.dtype.type(0), longest(lengths, begin, end, count)
@@ -84,8 +87,9 @@ def rnn_forward(y, hn, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu):
     for done in range(0, count, block):
         steps = min(block, count - done)
         start = first_of_block(done, steps, count, reverse)
-        input_products(lines(y, start * n, steps * n, h), h, h, start * n, steps * n, x, inputs, bias)
-        parallel_for(_through_time, n, grain, (y, hn, states, lengths, reverse, relu, start, steps))
+        input_products(lines(flat(y), start * n, steps * n, h), h, h, start * n, steps * n, x, inputs, bias)
+        arguments = (flat(y), flat(hn), states, lengths, reverse, relu, start, steps, y.shape)
+        parallel_for(_through_time, n, grain, arguments)
 
 
 @compiled
@@ -101,12 +105,12 @@ def _cell_grad(z, dstate, state, relu):
 
 
 @compiled
-def _back_through_time(begin, end, dz, dh, firsts, dy, y, w_hh, lengths, reverse, relu, start, steps):
+def _back_through_time(begin, end, dz, dh, firsts, dy, y, w_hh, lengths, reverse, relu, start, steps, sizes):
     """A block's steps of samples begin .. end from the last to the first; dh is their gradient all the way.
 
-    firsts: if wanted, dz of each sample's first step.
+    firsts: if wanted, dz of each sample's first step. Arrays are flat; sizes: T, N and H.
     """
-    count, n, h = y.shape
+    count, n, h = sizes
     samples, ldz, dh = end - begin, padded(h), lines(dh, begin, end - begin, h)
     zero, most = dh.dtype.type(0), longest(lengths, begin, end, count)
     for step in range(steps):
@@ -154,7 +158,7 @@ def rnn_backward(
         steps = min(block, count - done)
         start = first_of_block(done, steps, count, not reverse)
         top, rows = start * n, steps * n
-        arguments = (dz, dh, firsts, dy, y, states, lengths, reverse, relu, start, steps)
+        arguments = (dz, dh, firsts, flat(dy), flat(y), states, lengths, reverse, relu, start, steps, y.shape)
         parallel_for(_back_through_time, n, grain, arguments)
         input_gradients(dx, dw_ih, dz, ldz, h, top, rows, x, inputs, more)
         state_gradient(dw_hh, dz, ldz, top, rows, y, reverse, more)
