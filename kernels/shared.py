@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from . import jit, state
 
 # slots: the one of float32; float64's follows
-PRODUCT, TILES, DOTS = 0, 2, 4
+PRODUCT, TILES, DOTS, CONVOLVE = 0, 2, 4, 6
 FUNCTIONS = (
     "product.product_32",
     "product.product_64",
@@ -27,6 +27,8 @@ FUNCTIONS = (
     "tiles.tiles_64",
     "dots.dots_32",
     "dots.dots_64",
+    "convolve.convolve_32",
+    "convolve.convolve_64",
 )
 
 _i64 = ir.IntType(64)
@@ -45,10 +47,10 @@ def load(slot):
     state.words[state.SHARED + slot] = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
 
 
-def load_all(dtype):
-    """Load those of a dtype that are not there yet."""
+def load_all(dtype, modules):
+    """Load those of a dtype that are in these modules of kernels/cpu and not there yet."""
     for slot in range(dtype.itemsize == 8, len(FUNCTIONS), 2):
-        if not state.words[state.SHARED + slot]:
+        if FUNCTIONS[slot].partition(".")[0] in modules and not state.words[state.SHARED + slot]:
             load(slot)
 
 

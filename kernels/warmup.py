@@ -85,18 +85,19 @@ def warmup(names: Iterable[str] = COMMON, dtypes: Iterable = (np.float32,)) -> N
     for number, (kernel, types_, dtype) in enumerate(todo, 1):
         print(f"[{number:{len(str(len(todo)))}}/{len(todo)}] {kernel.full_name} {dtype} ", end="", flush=True)
         print(_prepare(kernel, types_), flush=True)
-    if any(_shares(kernel) for kernel, _, _ in todo):
+    modules = {file.stem for kernel, _, _ in todo for file in _files(kernel)}
+    if shared.__name__.rpartition(".")[2] in modules:
         for dtype in dtypes:
-            print("what products share", np.dtype(dtype), flush=True)
-            shared.load_all(np.dtype(dtype))
+            print("what they share", np.dtype(dtype), flush=True)
+            shared.load_all(np.dtype(dtype), modules)
     log = jit.compile_log[already:]
     compiled = sum(how == "compiled" for _, _, how in log)
     print(f"{compiled} compiled, {len(log) - compiled} from the cache, {time.perf_counter() - began:.1f} s")
 
 
-def _shares(kernel) -> bool:
-    """Whether a kernel calls shared functions, which it does not compile."""
-    return shared.__file__ in map(str, cache.sources(inspect.getfile(kernel.body.py_func)))
+def _files(kernel):
+    """The files that a kernel is made of; shared functions that it calls are in some of them."""
+    return cache.sources(inspect.getfile(kernel.body.py_func))
 
 
 def _prepare(kernel, types_) -> str:

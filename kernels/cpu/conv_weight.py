@@ -10,7 +10,7 @@ and the channels too, by shape alone; each part has a sum of its own, and the pa
 from .. import shared
 from ..jit import compiled, parallel_for, scratch
 from ..shared import prepare
-from .convolve import CHANNEL_PLACES, PLACES, WORK
+from .conv_blocks import CHANNEL_PLACES, PLACES, WORK
 from .depthwise import channel_gradients
 from .pack import Panels, address_of, matrix, pack_panel, panel_size, panel_width
 from .target import ROWS, VECTOR_BYTES

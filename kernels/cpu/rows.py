@@ -93,7 +93,7 @@ def zero_rows(typingctx, out, to, pitch, count, rows):
 
 @compiled
 def copy_rows(source, at, pitch, every, first, last, out, to, out_pitch, count, rows):
-    """out[to + r * out_pitch + i] = source[at + r * pitch + i * every], first <= i < last; zeros for other i < count."""
+    """out[to + r * out_pitch + i] = source[at + r * pitch + i * every] for first <= i < last, 0 for other i < count."""
     if first >= last:
         zero_rows(out, to, out_pitch, count, rows)
     elif every == 1:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from .. import shared
 from ..jit import compiled, parallel_for, scratch
 from ..shared import prepare
-from .convolve import WORK
+from .conv_blocks import WORK
 from .epilogue import finish_rows
 from .pack import Panels, address_of, matrix, pack_panel, panel_size, panel_width
 from .target import ROWS
