@@ -7,7 +7,7 @@ from helpers import Backend, absent, agree, close, error, poison, python, same
 from hotloop.kernels import scalar
 from hotloop.kernels.cpu.conv import conv_backward, conv_forward
 from hotloop.kernels.cpu.target import VECTOR_BYTES
-from hotloop.kernels.cpu.winograd import Planes, suits
+from hotloop.kernels.cpu.winograd import BY_NEST, Planes, suits
 from hotloop.kernels.ref import conv as ref
 
 CPU = Backend("cpu")
@@ -48,7 +48,7 @@ def test_the_cases_are_done_so(case, dtype):
     planes = Planes(height, width, -down, -across, height + 2 * down - 2, width + 2 * across - 2)
     form = (1, 3, 3), (1, 1, 1), (0, down, across), (1, 1, 1), (1, 1)
     lanes = VECTOR_BYTES // dtype.itemsize
-    assert suits(n, k // groups, c // groups, planes, form, lanes, 0)
+    assert suits(n, k // groups, c // groups, planes, form, lanes, BY_NEST)
 
 
 @cases
@@ -91,7 +91,7 @@ def test_whole_numbers_are_exact(dtype, rng):
 @pytest.mark.parametrize("channels", [64, 512])
 def test_as_accurate_as_sums_in_float32(channels, rng):
     """The same sums without transforms, by the same register tile: a 1 x 1 convolution of patches."""
-    case = (1, channels, 14, 14, channels, (1, 1), 1)
+    case = (2, channels, 8, 8, channels, (1, 1), 1)
     x, w, _, dy, numbers = operands(rng, case, np.dtype(np.float64))
     none, narrow = absent(np.float64), [a.astype(np.float32) for a in (x, w, dy)]
     want = [np.empty_like(a) for a in (dy, x, w)]
@@ -102,8 +102,8 @@ def test_as_accurate_as_sums_in_float32(channels, rng):
     conv_forward(got[0], none, narrow[0], narrow[1], none, 0, *numbers)
     conv_backward(*got[1:], none, narrow[2], narrow[0], narrow[1], none, none, 0, *numbers, False)
     wide = np.pad(narrow[0], ((0, 0), (0, 0), (0, 0), (1, 1), (1, 1)))
-    patches = np.stack([wide[..., i : i + 14, j : j + 14] for i in range(3) for j in range(3)], 2)
-    patches, plain = patches.reshape(1, 9 * channels, 1, 14, 14), (1, 1, 1, 0, 0, 0, 1, 1, 1, 1)
+    patches = np.stack([wide[..., i : i + 8, j : j + 8] for i in range(3) for j in range(3)], 2)
+    patches, plain = patches.reshape(2, 9 * channels, 1, 8, 8), (1, 1, 1, 0, 0, 0, 1, 1, 1, 1)
     direct = np.empty_like(got[0])
     conv_forward(direct, none, patches, narrow[1].reshape(channels, -1, 1, 1, 1), none, 0, *plain)
     bound = error(direct, want[0])

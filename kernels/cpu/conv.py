@@ -7,13 +7,13 @@ taps of stride 1 take fewer products where there are channels enough, in all thr
 from .. import conv_checks, fused
 from ..jit import compiled, kernel, parallel_for, scratch
 from .activate import activate_grad_row
-from .conv_input import FEW, input_gradient
+from .conv_input import input_gradient
 from .conv_weight import weight_gradient
 from .convolve import Filter, Result, convolve
 from .epilogue import finish_rows, with_activation
 from .target import VECTOR_BYTES
 from .window import Window
-from .winograd import PACKING, Plain, Planes, Taps, suits, winograd
+from .winograd import BY_GRADIENT, BY_NEST, BY_SPREAD, Plain, Planes, Taps, suits, winograd
 from .winograd_weight import winograd_weight
 
 check_activation, check_kept = compiled(fused.check_activation), compiled(fused.check_kept)
@@ -37,7 +37,7 @@ def conv_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, 
     planes = Planes(in_h, in_w, -ph, -pw, y.shape[3], y.shape[4])
     form = (kd, kh, kw), (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), (in_d, y.shape[2])
     lanes = VECTOR_BYTES // y.itemsize
-    if suits(n, lines, per_line, planes, form, lanes, 0):
+    if suits(n, lines, per_line, planes, form, lanes, BY_NEST):
         weights = Taps(per_line * 9, 9, lines * per_line * 9, False)
         if winograd(flat, x.reshape(-1), w.reshape(-1), n, groups, lines, per_line, planes, weights, epilogue):
             return
@@ -90,14 +90,14 @@ def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, p
         planes = Planes(size[1], size[2], ph - 2, pw - 2, x.shape[3], x.shape[4])
         taps = Taps(9, channels * 9, lines * channels * 9, True)
         flat, weights = dx.reshape(-1), w.reshape(-1)
-        fewer, plain = suits(n, channels, lines, planes, form, lanes, PACKING), Plain(flat[:0], False)
-        fewer = fewer and channels > FEW
+        otherwise, plain = BY_SPREAD if lines > channels else BY_GRADIENT, Plain(flat[:0], False)
+        fewer = suits(n, channels, lines, planes, form, lanes, otherwise)
         if not fewer or not winograd(flat, dz, weights, n, groups, channels, lines, planes, taps, plain):
             input_gradient(flat, dz, weights, x.shape, size, (kd, kh, kw), lines, groups, strides, paddings, dilations)
     if dweight.size:
         planes = Planes(x.shape[3], x.shape[4], -ph, -pw, size[1], size[2])
         flat = dweight.reshape(-1)
-        if not suits(n, lines, channels, planes, form, lanes, PACKING) or not winograd_weight(
+        if not suits(n, lines, channels, planes, form, lanes, BY_GRADIENT) or not winograd_weight(
             flat, dz, source, n, groups, lines, channels, planes, accumulate
         ):
             windows = (

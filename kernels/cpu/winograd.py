@@ -31,9 +31,10 @@ from .winograd_transform import ELEMENTS, PIECE, filter_lines, result_tiles, sou
 
 SOURCES = 2**17  # transformed elements of a block's source, about: half of L2
 PRODUCTS = 2**17  # and of its products
-# multiply-adds that take as long as the transforms of a tile's channel or line, as the transform of a weight's nine
-# taps, as packing one of a place's patch, and as packing nine taps for the gradients
-TRANSFORM, FILTER, PATCH, PACKING = 100, 150, 4, 500
+# multiply-adds that take as long as the transforms of a tile's channel and line, as the transform of nine taps, and, in
+# what else would do it, as packing one of a place's patch, and nine taps
+TRANSFORM, FILTER = 100, 300
+BY_NEST, BY_GRADIENT, BY_SPREAD = (3, 0), (3, 700), (0, 0)
 SKEW = 16  # elements between parts of a power of 2 that would want the same places of L1
 
 
@@ -260,18 +261,20 @@ def winograd(y, x, w, images, groups, lines, channels, planes, taps, epilogue):
 
 
 @compiled
-def suits(images, lines, channels, planes, form, lanes, packing):
+def suits(images, lines, channels, planes, form, lanes, otherwise):
     """Whether a convolution of so many lines and channels per group has the form, and takes less work so.
 
-    form: taps, strides, paddings, dilations, and the depth of the source and of the results; packing: what packing a
-    weight costs the nest that would do it otherwise.
+    form: taps, strides, paddings, dilations, and the depth of the source and of the results; otherwise: what else would
+    do it, BY_NEST (convolve.py), BY_GRADIENT (its gradients) or BY_SPREAD (spread.py).
     """
     taps, strides, paddings, dilations, depths = form
     if taps != (1, 3, 3) or strides != (1, 1, 1) or dilations != (1, 1, 1) or paddings[0] != 0 or depths != (1, 1):
         return False
-    products = float(lines) * channels
+    products, (patch, packing) = float(lines) * channels, otherwise
+    if products < 16:
+        return False
     # columns of tiles and of places: images share vectors of tiles
     columns = (images * ((planes.rows + 1) // 2) * ((planes.columns + 1) // 2) + lanes - 1) // lanes * lanes
     places = images * ((planes.rows * planes.columns + lanes - 1) // lanes * lanes)
     work = columns * (ELEMENTS * products + TRANSFORM * (lines + channels)) + FILTER * products
-    return places > 0 and work < places * 9 * (products + PATCH * channels) + packing * products
+    return places > 0 and work < places * 9 * (products + patch * channels) + packing * products

@@ -131,7 +131,7 @@ def _to_panels(panels, part, data, begins, per_image, stride, lines, height, pit
         to = panels + line // height * panel_size(pitch, count) * item
         for tile in range(count):
             at = address_of(table) + tile * numbers_of * 8
-            for v in range(0, height, lanes):
+            for v in range(0, min(height, lines - line), lanes):
                 from_, where = address_of(stage) + v * item, to + (tile * pitch + v) * item
                 if view.side == 4:
                     source_channels(like, from_, at, where, part)
