@@ -15,7 +15,8 @@ TARGETS = {"128-bit": {"NUMBA_CPU_NAME": "generic"}}
 if platform.machine().lower() in ("x86_64", "amd64") and llvm.get_host_cpu_features().get("avx2"):
     TARGETS["AVX2"] = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ",".join(f"+{name}" for name in AVX2)}
 CHOICE = ("-k", "cpu and float32 and not threads")
-
+# loops over images are written in vectors and masks, too
+IMAGES = ("tests/test_conv.py", "tests/test_winograd.py", "tests/test_pool.py", "-k", "float32 and not ref and not torch")
 
 DOUBLES = ("tests/test_gemm_sizes.py", "-k", "float64 and not threads")
 
@@ -30,6 +31,13 @@ def test_path(path):
     "path", [pytest.param(p, marks=pytest.mark.process(*SUBSET, *CHOICE, env=env)) for p, env in TARGETS.items()]
 )
 def test_lesser_cpu(path, process):
+    process()
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(p, marks=pytest.mark.process(*IMAGES, env=env)) for p, env in TARGETS.items()]
+)
+def test_images(path, process):
     process()
 
 

@@ -1,5 +1,7 @@
 """The elastic-net penalty: a sum in chunks counted by shape, added in order, and one pass for the gradient."""
 
+import numpy as np
+
 from ..jit import compiled, kernel, parallel_for
 from .loss import total, wide
 
@@ -13,7 +15,7 @@ def _sums(begin, end, partial, w, l1, l2):
         part = w[chunk * GRAIN : min(w.size, (chunk + 1) * GRAIN)]
         absolute = square = 0.0
         for i in range(part.size):
-            v = float(part[i])
+            v = np.float64(part[i])
             absolute += abs(v)
             square += v * v
         partial[chunk] = l1 * absolute + l2 * square
