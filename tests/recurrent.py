@@ -6,7 +6,7 @@ import numpy as np
 from helpers import absent, agree, close, finite_difference, poison
 
 # (T, N, D, H): nothing, a single sample, around a vector, several chunks of samples, several blocks of steps
-SHAPES = [(0, 3, 2, 4), (3, 0, 2, 4), (3, 2, 0, 5), (1, 1, 2, 3), (20, 1, 3, 4), (6, 17, 9, 33), (9, 41, 3, 130)]
+SHAPES = [(0, 3, 2, 4), (3, 0, 2, 4), (3, 2, 0, 5), (1, 1, 2, 3), (20, 1, 3, 4), (6, 17, 9, 33), (12, 70, 3, 50)]
 LENGTHS = {
     "all": lambda t, n: np.empty(0, np.int64),
     "equal": lambda t, n: np.full(n, t),

@@ -86,7 +86,7 @@ def test_backward(backend, dtype, rng, shape, option, accumulate):
 
 
 @pytest.mark.parametrize("pattern", LENGTHS)
-@pytest.mark.parametrize("option", ["plain", "reverse", "projection", "reverse-projection"])
+@pytest.mark.parametrize("option", ["plain", "reverse-projection"])
 def test_lengths(backend, dtype, rng, pattern, option):
     case = Case(rng, dtype, (5, 19, 4, 18), lengths=LENGTHS[pattern](5, 19), **OPTIONS[option])
     agree(backend, "lstm.lstm_forward", *case.outputs(), *case.inputs)
