@@ -1,8 +1,10 @@
 """kernels/*/recurrent_cells.py: one step, forward and back, with and without states and biases, and in a loop."""
 
+import numba
 import numpy as np
 import pytest
-from helpers import absent, agree, close, poison
+from helpers import Backend, absent, agree, close, poison
+from hotloop.kernels.cpu.recurrent_cells import lstm_cell_forward
 from recurrent import normal, weights
 
 # (N, D, H)
@@ -112,3 +114,25 @@ def test_steps_in_a_loop_are_the_sequence(backend, dtype, rng):
         h, c = new_h, new_c
         close(h, y[t])
     close(c, cn)
+
+
+@numba.njit
+def _unroll(h, c, new_h, new_c, x, w_ih, w_hh, none, no_gates):
+    for t in range(x.shape[0]):
+        lstm_cell_forward(new_h, new_c, no_gates, x[t], h, c, w_ih, w_hh, none, none)
+        h[:], c[:] = new_h, new_c
+
+
+def test_a_loop_of_ones_own(rng):
+    """The step is a part of a user's compiled function."""
+    x, h, c = normal(rng, np.float32, (6, 5, 4), (5, 7), (5, 7))
+    w_ih, w_hh = weights(rng, np.float32, (28, 4), (28, 7))
+    none = absent(np.float32)
+    want_h, want_c = h, c
+    cell = Backend("ref").kernel("recurrent_cells.lstm_cell_forward")
+    for t in range(6):
+        before, want_h, want_c = (want_h, want_c), np.empty_like(h), np.empty_like(c)
+        cell(want_h, want_c, none, x[t], *before, w_ih, w_hh, none, none)
+    _unroll(h, c, np.empty_like(h), np.empty_like(c), x, w_ih, w_hh, none, none.reshape(0, 0))
+    close(h, want_h)
+    close(c, want_c)
