@@ -25,12 +25,16 @@ from ..shared import prepare
 from .epilogue import finish_rows, in_registers
 from .pack import Panels, address_of, matrix, pack_panel, panel_size, panel_width
 from .target import ROWS, VECTOR_BYTES
+from .tile import ADD
 from .tiles import tiles
 from .window import numbers, panels_size
 from .winograd_transform import ELEMENTS, PIECE, filter_lines, result_tiles, source_tiles
 
 SOURCES = 2**17  # transformed elements of a block's source, about: half of L2
 PRODUCTS = 2**17  # and of its products
+CHAIN = (
+    64  # products in a row that are summed one by one: the transforms add errors of their own, these have to be fewer
+)
 # multiply-adds that take as long as the transforms of a tile's channel and line, as the transform of nine taps, and, in
 # what else would do it, as packing one of a place's patch, and nine taps
 TRANSFORM, FILTER = 100, 300
@@ -199,20 +203,20 @@ def _finish(epilogue, y, at, rows, columns, stride):
 @compiled
 def _blocks(begin, end, y, x, packed, part, strange, planes, total, groups, lines, channels, plan, epilogue):
     """Blocks begin .. end of all groups' tiles; strange[block]: not 0 where it gave Inf or NaN."""
-    step, share = plan
+    most, share = plan
     columns, item = panel_width(y), y.itemsize
     lanes = VECTOR_BYTES // item
-    integers = numbers(2, 2 * PIECE * step + step // lanes + 1)
-    source_table, result_table = integers[: PIECE * step], integers[PIECE * step : 2 * PIECE * step]
-    starts = integers[2 * PIECE * step :]
+    integers = numbers(2, 2 * PIECE * most + most // lanes + 1)
+    source_table, result_table = integers[: PIECE * most], integers[PIECE * most : 2 * PIECE * most]
+    starts = integers[2 * PIECE * most :]
     a_panel, panel = panel_size(ROWS, channels), panel_size(columns, channels)
-    source_part, product_part = panels_size(step, columns, channels) + SKEW, share * step + SKEW
+    source_part, product_part = panels_size(most, columns, channels) + SKEW, share * most + SKEW
     sources = scratch(6, ELEMENTS * source_part, y)
     products = scratch(7, ELEMENTS * product_part, y)
     seen, places = planes.height * planes.width, planes.rows * planes.columns
     for number in range(begin, end):
-        group, first = number % groups, number // groups * step
-        count = min(step, total - first)
+        group, first = number % groups, number // groups * most
+        count = min(most, total - first)
         vectors = _cut(source_table, starts, planes, first, count, lanes)
         _to_sources(sources, source_part, panel, source_table, starts, vectors, x, group * channels * seen,
                     groups * channels * seen, channels, planes)  # fmt: skip
@@ -223,13 +227,16 @@ def _blocks(begin, end, y, x, packed, part, strange, planes, total, groups, line
             here = min(share, lines - top)
             for element in range(ELEMENTS):
                 weights = element * part + panels_size(lines, ROWS, channels) * group + top // ROWS * a_panel
-                a = Panels(address_of(packed) + weights * item, a_panel, 1, ROWS)
-                b = Panels(address_of(sources) + element * source_part * item, panel, 1, columns)
                 corner = address_of(products) + element * product_part * item
-                tiles(y, (0, here, 0, count), channels, ROWS, a, b, corner, step, 0, corner, False)
+                for step in range(0, channels, CHAIN):
+                    at_a, at_b = weights + step * ROWS, element * source_part + step * columns
+                    a = Panels(address_of(packed) + at_a * item, a_panel, 1, ROWS)
+                    b = Panels(address_of(sources) + at_b * item, panel, 1, columns)
+                    steps, start = min(CHAIN, channels - step), 0 if step == 0 else ADD
+                    tiles(y, (0, here, 0, count), steps, ROWS, a, b, corner, most, start, corner, False)
             line = group * lines + top
             biases = epilogue.bias[line : line + here] if epilogue.bias.size else epilogue.bias
-            found |= _to_results(products, product_part, step, result_table, starts, vectors, y, line * places, here,
+            found |= _to_results(products, product_part, most, result_table, starts, vectors, y, line * places, here,
                                  planes, biases, epilogue)  # fmt: skip
         strange[number] = found
 
