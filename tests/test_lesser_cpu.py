@@ -16,7 +16,7 @@ if platform.machine().lower() in ("x86_64", "amd64") and llvm.get_host_cpu_featu
     TARGETS["AVX2"] = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ",".join(f"+{name}" for name in AVX2)}
 CHOICE = ("-k", "cpu and float32 and not threads")
 # loops over images are written in vectors and masks, too
-IMAGES = [f"tests/test_{name}.py" for name in ("conv", "winograd", "pool")] + ["-k", "float32 and not ref and not torch"]
+IMAGES = ("tests/test_conv.py", "tests/test_winograd.py", "tests/test_pool.py", "-k", "float32 and not (ref or torch)")
 
 DOUBLES = ("tests/test_gemm_sizes.py", "-k", "float64 and not threads")
 
