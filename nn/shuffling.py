@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 from .doors import call, empty
@@ -80,9 +81,10 @@ def _image(input, name):
 
 
 def _factor(factor, name):
+    factor = operator.index(factor)
     if factor < 1:
         raise ValueError(f"{name} expects a positive factor, got {factor}")
-    return int(factor)
+    return factor
 
 
 def pixel_shuffle(input, upscale_factor) -> Any:

@@ -118,6 +118,10 @@ def test_wrong_tables_are_refused(backend):
             backend("interpolate.interpolate_forward", y, x, *one, *one, np.array(bad), weights)
         with pytest.raises(ValueError, match="does not lie in the input"):
             backend("interpolate.interpolate_backward", x, y, *one, *one, np.array(bad), weights)
+    none = np.zeros((0, 2), np.int64), np.ones((0, 2), np.float32)
+    for kernel, arrays in (("forward", (y, x)), ("backward", (x, y))):
+        with pytest.raises(ValueError, match="a tap or more"):
+            backend(f"interpolate.interpolate_{kernel}", *arrays, *one, *one, *none)
     for size, mode in ((0, 0), (4, 2), (4, 6), (4, -1)):
         with pytest.raises(ValueError, match="its number of taps"):
             backend("interpolate_taps.interpolate_taps_forward", np.array([[0, 0]]), weights, size, 0.0, mode, False)

@@ -72,3 +72,8 @@ def test_mistakes(name):
     mistake, message = MISTAKES[name]
     with pytest.raises(ValueError, match=message):
         mistake(np.ones((2, 6, 4, 5), np.float32))
+
+
+def test_factors_are_whole():
+    with pytest.raises(TypeError):
+        F.pixel_shuffle(np.ones((4, 1, 1), np.float32), 2.5)

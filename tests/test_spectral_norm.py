@@ -1,12 +1,13 @@
 """nn.utils.spectral_norm, as a hook and as a parametrization: weights, vectors, gradients and states as torch's."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
 from helpers import close
 from hotloop import nn
-from hotloop.nn.utils import parametrizations, parametrize, remove_spectral_norm, spectral_norm
+from hotloop.nn.utils import parametrizations, parametrize, remove_spectral_norm, spectral_norm, weight_norm
 from reparametrized import LAYERS, as_torch
 
 
@@ -104,6 +105,22 @@ def test_a_copy_iterates_alone(rng):
     before = layer.parametrizations.weight[0]._u.numpy().copy()
     twin(x)
     assert np.array_equal(layer.parametrizations.weight[0]._u.numpy(), before)
+
+
+@pytest.mark.parametrize("make", [weight_norm, spectral_norm], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))], ids=["copy", "pickle"])
+def test_a_copy_after_a_forward(rng, make, copied):
+    layer, x = make(nn.Linear(4, 3)), rng.standard_normal((2, 4)).astype(np.float32)
+    y = layer(x)
+    twin = copied(layer)
+    assert not twin.weight.requires_grad
+    np.testing.assert_array_equal(twin.weight.numpy(), layer.weight.numpy())
+    y.sum().backward()
+    assert all(p.grad is not None for p in layer.parameters())
+    assert all(p.grad is None for p in twin.parameters())
+    np.testing.assert_array_equal(twin.eval()(x).numpy(), layer.eval()(x).numpy())
+    twin(x).sum().backward()
+    assert all(p.grad is not None for p in twin.parameters())
 
 
 def test_errors():

@@ -141,6 +141,13 @@ def test_a_copy_has_a_weight_of_its_own(rng):
         assert not np.array_equal(twin(x).numpy(), before)
 
 
+def test_a_weight_of_no_elements_has_lengths_of_0():
+    for make, name in ((weight_norm, "weight_g"), (parametrizations.weight_norm, "parametrizations.weight.original0")):
+        layer = make(nn.Linear(0, 3))
+        assert layer.state_dict()[name].numpy().tolist() == [[0], [0], [0]]
+        assert layer(np.ones((2, 0), np.float32)).shape == (2, 3)
+
+
 def test_errors():
     layer = weight_norm(nn.Linear(4, 3))
     with pytest.raises(RuntimeError, match="two weight_norm hooks on the same parameter weight"):

@@ -19,6 +19,8 @@ LINE, WEIGHTS, TAPS, COUNTS = 3, 4, 5, 6
 
 @compiled
 def _check(taps, size):
+    if taps.shape[0] < 1:
+        raise ValueError("interpolate: expected a tap or more for each result")
     for k in range(taps.shape[0]):
         for o in range(taps.shape[1]):
             if taps[k, o] < 0 or taps[k, o] > size:

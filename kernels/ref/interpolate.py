@@ -9,6 +9,8 @@ import numpy as np
 
 def _check(x, tables):
     for size, (taps, _) in zip(x.shape[1:], tables, strict=True):
+        if taps.shape[0] < 1:
+            raise ValueError("interpolate: expected a tap or more for each result")
         if taps.size and (taps.min() < 0 or taps.max() > size):
             raise ValueError("interpolate: a tap does not lie in the input")
 
@@ -25,7 +27,7 @@ def interpolate_forward(y, x, taps_d, weights_d, taps_h, weights_h, taps_w, weig
     taps_w     (C, OW) int64         likewise
     weights_w  (C, OW)
 
-    Raises ValueError for positions outside of the input.
+    Raises ValueError for positions outside of the input, and for tables without taps.
     """
     tables = (taps_d, weights_d), (taps_h, weights_h), (taps_w, weights_w)
     _check(x, tables)
@@ -47,7 +49,7 @@ def interpolate_backward(dx, dy, taps_d, weights_d, taps_h, weights_h, taps_w, w
     taps_w     (C, OW) int64
     weights_w  (C, OW)
 
-    Raises ValueError for positions outside of the input.
+    Raises ValueError for positions outside of the input, and for tables without taps.
     """
     tables = (taps_d, weights_d), (taps_h, weights_h), (taps_w, weights_w)
     _check(dx, tables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar
 
 from ..lazy import is_lazy
@@ -10,6 +11,20 @@ from ..tape import no_grad
 from ..tensor import Tensor
 
 __all__ = ["Computed", "attach", "detach", "parameter_for"]
+
+
+class Result(Tensor):
+    """What a hook has computed. In copies and pickles of the module it stands without its tape, until they compute it
+    themselves: so a module can be copied after a forward, too."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: dict) -> Any:
+        memo[id(self)] = out = copy.deepcopy(self.detach(), memo)
+        return out
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        return self.detach().__reduce_ex__(protocol)
 
 
 class Computed:
@@ -24,7 +39,9 @@ class Computed:
         raise NotImplementedError
 
     def __call__(self, module: Any, args: tuple) -> None:
-        setattr(module, self.name, self.compute(module, module.training))
+        result = self.compute(module, module.training)
+        result.__class__ = Result
+        setattr(module, self.name, result)
 
 
 def _hooks(module: Any, kind: type[Computed], name: str) -> list:

@@ -57,8 +57,8 @@ def norm_except_dim(v: Tensor, dim: int | None = 0) -> Tensor:
     shape = () if dim is None or dim == -1 else tuple(n if i == dim else 1 for i, n in enumerate(v.shape))
     array = contiguous(v.data)
     w, norm = empty(split, array.dtype, v.device), empty((split[1],), float64, v.device)
-    # of the length 1, or any: the norm is wanted, not the result
-    call("weight_norm.weight_norm_forward", w, norm, array.reshape(split), w.reshape(-1)[: split[1]])
+    # of any length: the norm is wanted, not the result
+    call("weight_norm.weight_norm_forward", w, norm, array.reshape(split), empty((split[1],), array.dtype, v.device))
     return Tensor(norm.reshape(shape)).to(v.dtype)
 
 
