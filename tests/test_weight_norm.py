@@ -7,7 +7,7 @@ import pytest
 from helpers import absent, agree, close, finite_difference, poison
 from hotloop import nn, optim
 from hotloop.kernels.ref import weight_norm as ref
-from hotloop.nn.utils import parametrizations, parametrize, remove_weight_norm, weight_norm
+from hotloop.nn.utils import parametrizations, parametrize, remove_weight_norm, spectral_norm, weight_norm
 from reparametrized import LAYERS, as_torch
 
 SHAPES = [
@@ -73,7 +73,7 @@ def test_extremes_do_not_overflow(backend):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize("dim", [0, 1, None], ids=str)
+@pytest.mark.parametrize("dim", [0, 1, -1, -2, None], ids=str)
 # torch's own are deprecated, not wrong
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_hook_as_torch(rng, name, dim):
@@ -96,7 +96,7 @@ def test_hook_as_torch(rng, name, dim):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize("dim", [0, 1, None], ids=str)
+@pytest.mark.parametrize("dim", [0, 1, -1, -2, None], ids=str)
 def test_parametrization_as_torch(rng, name, dim):
     torch = pytest.importorskip("torch")
     sizes, shape = LAYERS[name]
@@ -156,7 +156,13 @@ def test_errors():
         remove_weight_norm(layer, "bias")
     with pytest.raises(ValueError, match="uninitialized"):
         weight_norm(nn.LazyLinear(4))
-    with pytest.raises(IndexError, match=r"dim: expected 0 .. 1 or None, got 2"):
+    with pytest.raises(IndexError, match=r"dim: expected -2 .. 1 or None, got 2"):
         weight_norm(nn.Linear(4, 3), dim=2)
+    for make in (weight_norm, spectral_norm):
+        with pytest.raises(ValueError, match=r"bias of .* is None"):
+            make(nn.Linear(4, 3, bias=False), "bias")
+    for make in (parametrizations.weight_norm, parametrizations.spectral_norm):
+        with pytest.raises(ValueError, match="a parameter or a buffer of the module, got 'bias'"):
+            make(nn.Linear(4, 3, bias=False), "bias")
     with pytest.raises(AttributeError, match="gain"):
         weight_norm(nn.Linear(4, 3), "gain")

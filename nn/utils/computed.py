@@ -67,6 +67,8 @@ def parameter_for(module: Any, kind: type[Computed], name: str) -> Parameter:
     if _hooks(module, kind, name):
         raise RuntimeError(f"Cannot register two {kind.word} hooks on the same parameter {name}")
     parameter = module.get_parameter(name)
+    if parameter is None:
+        raise ValueError(f"{kind.word}: expected a parameter; {name} of {module} is None")
     if is_lazy(parameter):
         raise ValueError(f"{kind.word}: expected parameters with numbers; {name} of {module} is uninitialized")
     return parameter

@@ -95,5 +95,7 @@ def spectral_norm(module, name: str = "weight", n_power_iterations: int = 1, eps
     ['bias', 'parametrizations.weight.0._u']
     """
     weight = getattr(module, name)
+    if weight is None:
+        raise ValueError(f"expected a parameter or a buffer of the module, got {name!r}; the module is {module}")
     dim = rows_dim(module) if dim is None else dim
     return register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, dim, eps))

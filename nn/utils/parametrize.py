@@ -200,9 +200,9 @@ def register_parametrization(module, tensor_name: str, parametrization, *, unsaf
     if is_parametrized(module, tensor_name):
         _append(module, tensor_name, parametrization, unsafe)
         return module
-    if module._members.get(tensor_name) not in (PARAMETER, *BUFFERS):
+    original = getattr(module, tensor_name, None)
+    if original is None or module._members.get(tensor_name) not in (PARAMETER, *BUFFERS):
         raise ValueError(f"expected a parameter or a buffer of the module, got {tensor_name!r}; the module is {module}")
-    original = getattr(module, tensor_name)
     if is_lazy(original):
         raise ValueError(
             f"{tensor_name}: expected a tensor with numbers, got an uninitialized one; run the module first"

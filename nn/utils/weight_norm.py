@@ -38,11 +38,12 @@ class WeightNormFunction(Function):
 
 
 def _split(shape: tuple[int, ...], dim: int | None) -> tuple[int, int, int]:
-    """(O, R, I) of a weight; None and, as in torch, -1: one slice."""
+    """(O, R, I) of a weight; None and, as in torch, -1: one slice. Other negative numbers count from the end."""
     if dim is None or dim == -1:
         return 1, 1, math.prod(shape)
-    if not 0 <= dim < len(shape):
-        raise IndexError(f"weight_norm: dim: expected 0 .. {len(shape) - 1} or None, got {dim}")
+    if not -len(shape) <= dim < len(shape):
+        raise IndexError(f"weight_norm: dim: expected {-len(shape)} .. {len(shape) - 1} or None, got {dim}")
+    dim %= len(shape)
     return math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
 
 
@@ -54,7 +55,7 @@ def normed(v, g, dim: int | None = 0) -> Tensor:
 def norm_except_dim(v: Tensor, dim: int | None = 0) -> Tensor:
     """The norm of v over all dimensions but `dim`, which alone keeps its size; a number for None. Has no gradient."""
     split = _split(v.shape, dim)
-    shape = () if dim is None or dim == -1 else tuple(n if i == dim else 1 for i, n in enumerate(v.shape))
+    shape = () if dim is None or dim == -1 else tuple(n if i == dim % v.dim() else 1 for i, n in enumerate(v.shape))
     array = contiguous(v.data)
     w, norm = empty(split, array.dtype, v.device), empty((split[1],), float64, v.device)
     # of any length: the norm is wanted, not the result
