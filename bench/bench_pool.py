@@ -45,7 +45,7 @@ def forward_hotloop(operation, x, window):
     windows, y, indices = pooled(operation, x, window)
 
     def largest():
-        pool_max.max_pool_forward(planes(y), planes(indices), planes(x), *windows)
+        pool_max.max_pool_forward(planes(y), planes(indices), planes(x), *windows, False)
         return y
 
     def average():
@@ -68,7 +68,7 @@ def backward_hotloop(operation, x, dy, window):
         return dx
 
     if operation == "max":
-        pool_max.max_pool_forward(planes(y), planes(indices), planes(x), *windows)
+        pool_max.max_pool_forward(planes(y), planes(indices), planes(x), *windows, False)
     return largest if operation == "max" else average
 
 

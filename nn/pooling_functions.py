@@ -43,7 +43,7 @@ def _solid(shape, axes):
 class MaxPool(Function):
     """Values, and positions where they are wanted; `tables` holds the windows of each axis.
 
-    rectified: relu of the values, in the place where they are.
+    rectified: relu of the values; positions are -1 where it is 0.
     """
 
     @staticmethod
@@ -54,11 +54,10 @@ class MaxPool(Function):
         y, solid = empty(shape, x.dtype, device), _solid(shape, axes)
         wanted = return_indices or ctx.needs[0]
         indices = empty(solid, int32, device) if wanted else absent(int32, device, 4)
-        call("pool_max.max_pool_forward", y.reshape(solid), indices, x.reshape(_solid(x.shape, axes)), *windows)
-        if rectified:
-            call("activation.relu_forward", y, y)
+        arrays = y.reshape(solid), indices, x.reshape(_solid(x.shape, axes))
+        call("pool_max.max_pool_forward", *arrays, *windows, rectified)
         if ctx.needs[0]:
-            ctx.save(indices, *((y,) if rectified else ()))
+            ctx.save(indices)
             ctx.windows, ctx.shape, ctx.solid = windows, x.shape, _solid(x.shape, axes)
         if not return_indices:
             return y
@@ -68,11 +67,7 @@ class MaxPool(Function):
 
     @staticmethod
     def backward(ctx, dy, _=None):
-        indices, *rectified = ctx.saved
-        if rectified:
-            dz = empty(dy.shape, dy.dtype, ctx.device)
-            call("activation.relu_backward", dz, dy, *rectified)
-            dy = dz
+        (indices,) = ctx.saved
         dx = empty(ctx.shape, dy.dtype, ctx.device)
         arrays = dx.reshape(ctx.solid), dy.reshape(indices.shape), indices
         call("pool_max.max_pool_backward", *arrays, *ctx.windows)

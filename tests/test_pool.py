@@ -50,15 +50,18 @@ def pick(rng, shape, dtype):
 def test_max_forward(backend, dtype, rng, shape):
     x_shape, y_shape, tables = case(shape)
     x, y, none = pick(rng, x_shape, dtype), poison(y_shape, dtype), absent(np.int32)
-    agree(backend, "pool_max.max_pool_forward", y, poison(y_shape, np.int32), x, *tables)
-    agree(backend, "pool_max.max_pool_forward", y, none, x, *tables)
+    agree(backend, "pool_max.max_pool_forward", y, poison(y_shape, np.int32), x, *tables, False)
+    agree(backend, "pool_max.max_pool_forward", y, none, x, *tables, False)
+    x -= 7
+    agree(backend, "pool_max.max_pool_forward", y, poison(y_shape, np.int32), x, *tables, True)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_max_backward(backend, dtype, rng, shape):
     x_shape, y_shape, tables = case(shape)
     y, indices = np.empty(y_shape, dtype), np.empty(y_shape, np.int32)
-    Backend("ref")("pool_max.max_pool_forward", y, indices, pick(rng, x_shape, dtype), *tables)
+    # of a rectified pooling: some windows are in no position
+    Backend("ref")("pool_max.max_pool_forward", y, indices, pick(rng, x_shape, dtype) - 5, *tables, True)
     dx, dy = poison(x_shape, dtype), rng.standard_normal(y_shape).astype(dtype)
     agree(backend, "pool_max.max_pool_backward", dx, dy, indices, *tables)
 
@@ -93,7 +96,7 @@ def test_windows_of_each_plane(backend, dtype, rng):
     tables = [np.array([[(0, 1, 1)]] * 3), drawn(rng, 3, 11, 7, 2)[0], drawn(rng, 3, 40, 23, 3)[0]]
     x = rng.standard_normal((3, 1, 11, 40)).astype(dtype)
     y, indices = poison((3, 1, 7, 23), dtype), poison((3, 1, 7, 23), np.int32)
-    agree(backend, "pool_max.max_pool_forward", y, indices, x, *tables)
+    agree(backend, "pool_max.max_pool_forward", y, indices, x, *tables, False)
     agree(backend, "pool_average.average_pool_forward", y, x, *tables)
     agree(backend, "pool_average.average_pool_backward", x, rng.standard_normal(y.shape).astype(dtype), *tables)
 
@@ -106,11 +109,12 @@ def test_nan_infinity_and_empty_windows(backend, dtype, rng):
     tables = [table(*ONE), table(8, 3, 1, 1, 1, 0), across]
     shape = (2, 1, 8, 35)
     got, want = ((np.empty(shape, dtype), np.empty(shape, np.int32)) for _ in range(2))
-    backend("pool_max.max_pool_forward", *got, x, *tables)
-    Backend("ref")("pool_max.max_pool_forward", *want, x, *tables)
+    for rectified in (True, False):
+        backend("pool_max.max_pool_forward", *got, x, *tables, rectified)
+        Backend("ref")("pool_max.max_pool_forward", *want, x, *tables, rectified)
+        for one, other in zip(got, want, strict=True):
+            np.testing.assert_array_equal(one, other)
     assert np.isnan(want[0]).any() and np.isinf(want[0]).any() and (want[1] == -1).any()
-    np.testing.assert_array_equal(got[0], want[0])
-    np.testing.assert_array_equal(got[1], want[1])
     # what is nowhere adds nothing
     agree(backend, "pool_max.max_pool_backward", poison(x.shape, dtype), np.ones(shape, dtype), want[1], *tables)
 
@@ -131,13 +135,15 @@ def test_ref_gradient_is_the_slope(rng, operation, name):
     _, depth, height, width = SHAPES[name]
     shape = (1, depth, height, (8, *width[1:]))
     x_shape, y_shape, tables = case(shape, divides=operation == "average")
-    # no two within a step of each other: the largest stays the same
-    x = rng.permutation(int(np.prod(x_shape))).reshape(x_shape) / 100.0
+    # no two within a step of each other, and none of 0: the largest stays the same
+    x = (rng.permutation(int(np.prod(x_shape))).reshape(x_shape) - 20.5) / 100.0
     y, dy, indices = np.empty(y_shape), rng.standard_normal(y_shape), np.empty(y_shape, np.int32)
-    saved = (indices,) if operation == "max" else ()
 
     def loss():
-        ref(f"pool_{operation}.{operation}_pool_forward", y, *saved, x, *tables)
+        if operation == "max":
+            ref("pool_max.max_pool_forward", y, indices, x, *tables, True)
+        else:
+            ref("pool_average.average_pool_forward", y, x, *tables)
         return float((dy * y).sum())
 
     want, dx = finite_difference(loss, x), poison(x_shape, np.float64)
@@ -158,7 +164,7 @@ def test_what_does_not_fit_is_refused(backend):
         bad[at] = value
         for tables in ((one, bad, good), (one, good, bad)):
             with pytest.raises(ValueError, match="does not lie in the input"):
-                backend("pool_max.max_pool_forward", y, none, x, *tables)
+                backend("pool_max.max_pool_forward", y, none, x, *tables, False)
             with pytest.raises(ValueError, match="does not lie in the input"):
                 backend("pool_max.max_pool_backward", x, y, found, *tables)
             with pytest.raises(ValueError, match="does not lie in the input"):
@@ -168,7 +174,7 @@ def test_what_does_not_fit_is_refused(backend):
     still = good.copy()
     still[0, 1, 2] = 0
     with pytest.raises(ValueError, match="steps of at least 1"):
-        backend("pool_max.max_pool_forward", y, none, x, one, good, still)
+        backend("pool_max.max_pool_forward", y, none, x, one, good, still, False)
     with pytest.raises(ValueError, match="steps of at least 1"):
         backend("pool_max.max_pool_backward", x, y, found, one, still, good)
     with pytest.raises(ValueError, match="do not fit"):
@@ -191,7 +197,7 @@ def test_any_number_of_threads_gives_the_same_bits(rng):
         hotloop.set_num_threads(threads)
         y, indices, mean = np.empty(shape, np.float32), np.empty(shape, np.int32), np.empty(shape, np.float32)
         dx, spread = np.empty_like(x), np.empty_like(x)
-        cpu("pool_max.max_pool_forward", y, indices, x, *tables)
+        cpu("pool_max.max_pool_forward", y, indices, x, *tables, False)
         cpu("pool_max.max_pool_backward", dx, dy, indices, *tables)
         cpu("pool_average.average_pool_forward", mean, x, *tables)
         cpu("pool_average.average_pool_backward", spread, dy, *tables)

@@ -62,29 +62,32 @@ def _elements_of(e, stride, width, row, o):
 
 
 @intrinsic
-def largest(typingctx, y, at, indices, x, base, offsets, start, count, row):
+def largest(typingctx, y, at, indices, x, base, offsets, start, count, row, rectified):
     """y[at + o], indices[at + o] = the largest of window o and its position; -inf and -1 where there are no rows.
 
-    The windows' rows begin at x[base + offset]; positions count from x[base]. indices may be absent.
+    The windows' rows begin at x[base + offset]; positions count from x[base]. indices may be absent. rectified: 0 and
+    -1 where nothing is above 0.
     """
 
     def emit(context, builder, signature, args):
         kinds = signature.args
         e = VectorEmitter(context, builder, kinds[0].dtype)
-        _, at, _, _, base, _, start, count, row = args
+        _, at, _, _, base, _, start, count, row, rectified = args
         y, indices, x, offsets = (e.array(kinds[i], args[i]) for i in (0, 2, 3, 5))
         row = row_fields(builder, kinds[8], row)
         wanted = context.make_array(kinds[2])(context, builder, args[2]).nitems
         wanted = builder.icmp_signed("!=", wanted, number(0))
-        nothing = builder.icmp_signed("==", count, number(0))
+        rectified = builder.icmp_unsigned("!=", rectified, ir.Constant(rectified.type, 0))
+        nowhere = builder.or_(builder.icmp_signed("==", count, number(0)), rectified)
         low = e.constant(-math.inf)
+        least = builder.select(rectified, e.constant(0.0), low)
 
         def windows(stride, width):
             steps = steps_of(e, row, stride)
             with e.count(row["count"], e.lanes) as (o, _):
                 elements = _elements_of(e, stride, width, row, o)
-                best = e.variable(low)
-                found = e.variable(_first(e, row, steps, o, offset_of(e, offsets, start, number(0)), nothing))
+                best = e.variable(least)
+                found = e.variable(_first(e, row, steps, o, offset_of(e, offsets, start, number(0)), nowhere))
                 with e.count(count) as (t, _):
                     offset = offset_of(e, offsets, start, t)
 
@@ -106,12 +109,12 @@ def largest(typingctx, y, at, indices, x, base, offsets, start, count, row):
         by_kind(builder, row, KINDS, windows)
         return context.get_dummy_value()
 
-    arguments = y, types.intp, indices, x, types.intp, offsets, types.intp, types.intp, row
+    arguments = y, types.intp, indices, x, types.intp, offsets, types.intp, types.intp, row, types.boolean
     return types.void(*arguments), emit
 
 
-def _first(e, row, steps, o, offset, nothing):
-    """Positions of the windows' first elements: of all -inf the first is the largest. -1 where there is none."""
+def _first(e, row, steps, o, offset, nowhere):
+    """Positions of the windows' first elements: of all -inf the first is the largest. -1 where it is nowhere."""
     builder, zero = e.builder, ir.Constant(e.integers, None)
     columns = builder.add(steps, e.spread(builder.add(row["begin"], builder.mul(o, row["stride"]))))
     outside = builder.icmp_signed("<", columns, zero)
@@ -123,7 +126,7 @@ def _first(e, row, steps, o, offset, nothing):
         beyond = builder.select(builder.icmp_signed("<", beyond, zero), builder.add(beyond, step), beyond)
         builder.store(builder.select(outside, beyond, columns), found)
     result = builder.add(builder.load(found), e.spread(offset))
-    return builder.select(nothing, ir.Constant(e.integers, [-1] * e.lanes), result)
+    return builder.select(nowhere, ir.Constant(e.integers, [-1] * e.lanes), result)
 
 
 @intrinsic

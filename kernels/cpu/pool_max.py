@@ -33,33 +33,34 @@ LOOKS = 16
 
 
 @compiled
-def _rows(begin, end, y, indices, x, plane, offsets, starts, row):
+def _rows(begin, end, y, indices, x, plane, offsets, starts, row, rectified):
     rows = starts.size - 1
     p, o = begin // rows, begin % rows
     for r in range(begin, end):
         first, count = starts[o], starts[o + 1] - starts[o]
-        largest(y, r * row.count, indices, x, p * plane, offsets, first, count, row)
+        largest(y, r * row.count, indices, x, p * plane, offsets, first, count, row, rectified)
         o += 1
         if o == rows:
             p, o = p + 1, 0
 
 
 @compiled
-def _one_by_one(begin, end, y, indices, x, sides, windows_d, windows_h, windows_w):
+def _one_by_one(begin, end, y, indices, x, sides, windows_d, windows_h, windows_w, rectified):
     OD, OH, OW = windows_d.shape[1], windows_h.shape[1], windows_w.shape[1]
     size = sides[0] * sides[1] * sides[2]
+    low = x.dtype.type(0 if rectified else -math.inf)
     p, i, j = place_of(begin, OD, OH)
     for r in range(begin, end):
         plane, d, h = x[p * size : (p + 1) * size], of_plane(windows_d, p)[i], of_plane(windows_h, p)[j]
         for o in range(OW):
-            best, found, w = x.dtype.type(-math.inf), -1, of_plane(windows_w, p)[o]
+            best, found, w = low, -1, of_plane(windows_w, p)[o]
             for a in range(d[0], d[1], d[2]):
                 for b in range(h[0], h[1], h[2]):
                     at = (a * sides[1] + b) * sides[2]
                     for k in range(w[0], w[1], w[2]):
                         v = plane[at + k]
                         # of equals the first stays, of NaNs the last
-                        if v > best or v != v or found < 0:
+                        if v > best or v != v or (found < 0 and not rectified):
                             best, found = v, at + k
             y[r * OW + o] = best
             if indices.size:
@@ -76,7 +77,7 @@ def _check_steps(windows):
 
 
 @kernel
-def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w):
+def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w, rectified):
     """Rows of outputs in parallel: see kernels/cpu/pool_max.py."""
     check(x, windows_d, 1)
     check(x, windows_h, 2)
@@ -90,16 +91,16 @@ def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w):
         raise ValueError("pool: expected planes of fewer than 2**31 elements")
     if y.size == 0:
         return
-    row = row_of(windows_w, IW, True)
+    row, flat, found = row_of(windows_w, IW, True), y.reshape(-1), indices.reshape(-1)
     grain = max(1, GRAIN // (OW * middle(windows_d) * middle(windows_h) * middle(windows_w)))
     if listed(windows_d, windows_h, row):
         offsets = scratch(OFFSETS, list_length(windows_d, windows_h, True), windows_d)
         starts = scratch(STARTS, OD * OH + 1, windows_d)
         list_rows(offsets, starts, windows_d, windows_h, (ID, IH, IW), True)
-        arguments = (y.reshape(-1), indices.reshape(-1), x.reshape(-1), ID * IH * IW, offsets, starts, row)
+        arguments = (flat, found, x.reshape(-1), ID * IH * IW, offsets, starts, row, rectified)
         parallel_for(_rows, P * OD * OH, grain, arguments)
     else:
-        arguments = (y.reshape(-1), indices.reshape(-1), x.reshape(-1), (ID, IH, IW), windows_d, windows_h, windows_w)
+        arguments = (flat, found, x.reshape(-1), (ID, IH, IW), windows_d, windows_h, windows_w, rectified)
         parallel_for(_one_by_one, P * OD * OH, grain, arguments)
 
 

@@ -29,7 +29,7 @@ def check_steps(x, tables):
         raise ValueError("pool: expected steps of at least 1")
 
 
-def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w):
+def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w, rectified):
     """y[p, o] = x[p, indices[p, o]], the largest of window o; -inf and -1 where the window is empty
 
     y          (P, OD, OH, OW) [out]
@@ -38,6 +38,7 @@ def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w):
     windows_d  (Q, OD, 3) int64   first position, the one past the last, step (>= 1); Q, R, S: P, or 1 for all planes
     windows_h  (R, OH, 3) int64   likewise
     windows_w  (S, OW, 3) int64   likewise
+    rectified  bool               as if every window held a 0, too: relu(y), and -1 where nothing is above 0
 
     Raises ValueError for windows that reach beyond the input, and for steps below 1.
     Source: as torch.nn.MaxPool3d.
@@ -49,9 +50,12 @@ def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w):
         values, where = x[at[0]][box].ravel(), positions[box].ravel()
         nans = np.flatnonzero(np.isnan(values))
         k = -1 if not values.size else nans[-1] if nans.size else values.argmax()
-        y[at] = values[k] if values.size else -np.inf
+        best, found = (values[k], where[k]) if values.size else (-np.inf, -1)
+        if rectified and best <= 0:
+            best, found = 0, -1
+        y[at] = best
         if indices.size:
-            indices[at] = where[k] if values.size else -1
+            indices[at] = found
 
 
 def max_pool_backward(dx, dy, indices, windows_d, windows_h, windows_w):
