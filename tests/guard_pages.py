@@ -10,6 +10,7 @@ import mmap
 import families
 import numpy as np
 from helpers import Backend, arguments_of, close
+from hotloop.kernels.pad_modes import MODES
 from hotloop.kernels.scalar import GELU, RELU
 from test_pool import table
 
@@ -167,6 +168,16 @@ def pools(dtype):
                 run(f"pool_{operation}.{operation}_pool_backward", x, y, *saved, *windows)
 
 
+def paddings(dtype):
+    """Rows that are shorter and longer than the vectors in which they are copied, with and without cuts."""
+    rng = np.random.default_rng(4)
+    for width, (front, back), mode in itertools.product((3, 5, 16, 19, 37), ((0, 0), (2, 1), (-1, 2)), MODES.values()):
+        x = rng.standard_normal((2, 1, 2, width)).astype(dtype)
+        y = np.empty((2, 1, 3, width + front + back), dtype)
+        run("pad.pad_forward", y, x, 0, 1, front, mode, 0.5)
+        run("pad.pad_backward", x, rng.standard_normal(y.shape).astype(dtype), 0, 1, front, mode)
+
+
 def every_kernel():
     """Numba checks no bounds: arrays need the same proof. Results are compared in the tests of each kernel."""
     rng = np.random.default_rng(2)
@@ -184,6 +195,7 @@ def main():
         layers(dtype)
         convolutions(dtype)
         transposed_convolutions(dtype)
+        paddings(dtype)
     every_kernel()
     print("finished")
 
