@@ -103,6 +103,18 @@ def test_cached_computes_once():
     assert layer.weight is not layer.weight and Product.calls == 3
 
 
+def test_cached_is_not_stale():
+    with parametrize.cached():
+        layer = register_parametrization(nn.Linear(4, 3), "weight", Doubled())
+        assert layer.weight.shape == (3, 4)
+        layer.weight = hotloop.Tensor(np.full((3, 4), 6, np.float32))
+        assert (layer.weight.numpy() == 6).all()
+        # a module in the place of one that is gone
+        for size in range(1, 9):
+            layer = register_parametrization(nn.Linear(size, 3), "weight", Doubled())
+            assert layer.weight.shape == (3, size)
+
+
 def test_copies_pickles_and_modes(rng):
     layer = register_parametrization(nn.Sequential(nn.Linear(4, 3))[0], "weight", Doubled())
     x = rng.standard_normal((2, 4)).astype(np.float32)

@@ -26,7 +26,8 @@ __all__ = [
     "type_before_parametrizations",
 ]
 
-_cached: dict[tuple[int, str], Tensor] = {}
+# (module, tensor) by the module's id: it lives as long as the entry does, and its id is no other's
+_cached: dict[tuple[int, str], tuple[Any, Tensor]] = {}
 _depth = 0
 
 
@@ -157,11 +158,12 @@ def _property(name: str) -> property:
             return parametrization()
         key = id(self), name
         if key not in _cached:
-            _cached[key] = parametrization()
-        return _cached[key]
+            _cached[key] = self, parametrization()
+        return _cached[key][1]
 
     def change(self, value):
         self.parametrizations[name].right_inverse(value)
+        _cached.pop((id(self), name), None)
 
     return property(look, change)
 
