@@ -33,7 +33,7 @@ CASES = [
     ((2, 4, 1, 1, 30), (6, 2, 1, 1, 5), (1, 1, 2), (0, 0, 2), (1, 1, 1), 2),
     # few channels to many lines, in several blocks of rows; strides, in several shares of the channels
     ((2, 3, 1, 40, 71), (20, 3, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1),
-    ((17, 20, 1, 9, 11), (24, 20, 1, 3, 3), (1, 2, 2), (0, 1, 1), (1, 1, 1), 1),
+    ((17, 15, 1, 9, 11), (24, 15, 1, 3, 3), (1, 2, 2), (0, 1, 1), (1, 1, 1), 1),
     # a channel at a time: rows in parts, taps that are no runs of three, strides, three dimensions
     ((1, 2, 1, 3, 4203), (2, 1, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 2),
     ((2, 3, 1, 21, 35), (3, 1, 1, 5, 4), (1, 1, 1), (0, 4, 1), (1, 2, 1), 3),

@@ -11,8 +11,6 @@ from .epilogue import with_activation
 from .spread import spread
 from .window import Window
 
-FEW = 3  # channels, those of pictures, with which a product is faster than any other way
-
 
 @compiled
 def _seen_from(place, size, stride, padding, dilation, taps):

@@ -5,7 +5,7 @@
             seen (channels x taps, places) = w' (channels x taps, K)  dy (K, places)     tiles
             dx[channel, where a tap sees a place] += seen[channel and tap, place]        rows.py
 
-No multiplication is in vain, and dy is read as it lies, not once a tap. As a convolution of dy (conv_input.py) it would
+No multiplication is in vain, and dy is read once, not once a tap. As a convolution of dy (conv_input.py) it would
 leave most rows of a tile empty where channels are few; and with strides it falls into as many convolutions as there are
 remainders.
 """
@@ -20,6 +20,7 @@ from .tiles import tiles
 from .window import numbers
 
 SEEN = 98_304  # elements of a block of the product, about: they fit half of L2
+GRADIENTS = 65_536  # elements of a block of dy, about
 PLACES = 1024  # of a block, about
 SHARE = 9 * ROWS  # rows of the product of a share of the channels, about
 CHUNKS = 16  # of the whole, at least, where there are channels enough
@@ -116,7 +117,8 @@ def _shares(begin, end, dx, dz, packed, windows, size, plan, groups, lines, chan
     places, taps, volume = planes * height * width, z.taps * y.taps * x.taps, z.size * y.size * x.size
     columns, item = panel_width(dx), dx.itemsize
     pitch = (block_rows * width + columns - 1) // columns * columns + SKEW
-    seen = scratch(6, share * taps * pitch, dx)
+    packs = share * taps > REUSE
+    seen, staged = scratch(6, share * taps * pitch, dx), scratch(7, 0 if packs else lines * pitch, dx)
     line = scratch(4, (x.size + x.stride - 1) // x.stride * x.stride, dx)
     panel = scratch(1, panel_size(columns, lines), dx)
     table = numbers(2, (2 * y.taps * x.taps + 1) * x.stride)
@@ -135,7 +137,7 @@ def _shares(begin, end, dx, dz, packed, windows, size, plan, groups, lines, chan
             plane, row = block // blocks, block % blocks * block_rows
             rows = min(block_rows, height - row)
             at, count = number // shares * lines * places + (plane * height + row) * width, rows * width
-            if here * taps > REUSE:
+            if packs:
                 grads = matrix(dz[at:], places, count, False)
                 b = Panels(address_of(panel), 0, 1, columns)
                 for left in range(0, count, columns):
@@ -143,7 +145,12 @@ def _shares(begin, end, dx, dz, packed, windows, size, plan, groups, lines, chan
                     area = (0, here * taps, 0, min(columns, count - left))
                     tiles(seen, area, lines, ROWS, a, b, target + left * item, pitch, 0, target, False)
             else:
-                b = Panels(address_of(dz) + at * item, columns, 1, places)
+                # rows one after the other: tiles would fetch a little of each from memory, which is slow to come
+                for k in range(lines):
+                    given, out = dz[at + k * places : at + k * places + count], staged[k * pitch : k * pitch + count]
+                    for i in range(given.size):
+                        out[i] = given[i]
+                b = Panels(address_of(staged), columns, 1, pitch)
                 tiles(seen, (0, here * taps, 0, count), lines, ROWS, a, b, target, pitch, 0, target, False)
             _spread(dx, to, here, seen, pitch, windows, table, line, (plane, row), rows, width)
 
@@ -161,7 +168,7 @@ def spread(dx, dz, w, images, groups, lines, channels, windows, size):
     share = min(max(1, SHARE // taps), (channels + wanted - 1) // wanted)
     shares = (channels + share - 1) // share
     share = (channels + shares - 1) // shares
-    block_rows = min(height, max(1, min(SEEN // (share * taps), PLACES) // width))
+    block_rows = min(height, max(1, min(SEEN // (share * taps), GRADIENTS // lines, PLACES) // width))
     blocks = (height + block_rows - 1) // block_rows
     block_rows = (height + blocks - 1) // blocks
     panels = (share * taps + ROWS - 1) // ROWS
