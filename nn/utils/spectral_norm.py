@@ -44,7 +44,7 @@ def random_unit(size: int, like: Tensor, eps: float) -> Tensor:
 
 def divided(weight: Tensor, matrix: Tensor, u: Tensor, v: Tensor) -> Tensor:
     """weight / (u matrix v); u and v count as constants."""
-    return weight / u.dot(matrix.mv(v))
+    return weight / (u @ matrix.mv(v))
 
 
 class SpectralNorm(Computed):
