@@ -7,7 +7,17 @@ from typing import ClassVar
 
 from ..kernels.scalar import NEEDS_INPUT
 from . import init
-from .conv_geometry import batched, check, check_weight, geometry_of, in_five, kernel_numbers, places_of, tuple_of
+from .conv_geometry import (
+    Geometry,
+    batched,
+    check,
+    check_weight,
+    geometry_of,
+    in_five,
+    kernel_numbers,
+    places_of,
+    tuple_of,
+)
 from .doors import absent, call, empty
 from .factory import gradients_into, new_parameter
 from .linear import _activation_code
@@ -108,7 +118,7 @@ class ConvLayer(Module):
         layer, dims = type(self).__name__, self.dims
         self.kernel_size = tuple_of(kernel_size, dims, "kernel_size", layer, 1)
         geometry = geometry_of(dims, self.kernel_size, stride, padding, dilation, groups, layer, output_padding)
-        self._geometry = geometry
+        self._checked: tuple = ()
         self._activation = _activation_code(activation, layer)
         self._check_groups(in_channels, out_channels, groups)
         modes = ["zeros"] if self.transposed else list(MODES)
@@ -120,6 +130,15 @@ class ConvLayer(Module):
         self.output_padding = geometry.beyond or (0,) * dims
         self.padding_mode = padding_mode
         self.activation = activation
+
+    @property
+    def _geometry(self) -> Geometry:
+        """What the numbers say at present: they may be changed, as those of torch's layers."""
+        beyond = self.output_padding if self.transposed else None
+        numbers = self.dims, self.kernel_size, self.stride, self.padding, self.dilation, self.groups
+        if self._checked[:2] != (numbers, beyond):
+            self._checked = numbers, beyond, geometry_of(*numbers, type(self).__name__, beyond)
+        return self._checked[2]
 
     def _check_groups(self, in_channels, out_channels, groups) -> None:
         if in_channels % groups or out_channels % groups:

@@ -162,9 +162,9 @@ def pools(dtype):
                 windows = [table(*axis, operation == "average") for axis in axes]
                 x = rng.standard_normal((2, 1, 6, width)).astype(dtype)
                 y = rng.standard_normal((2, *(t.shape[1] for t in windows))).astype(dtype)
-                saved = (np.zeros(y.shape, np.int32),) if operation == "max" else ()
-                run(f"pool_{operation}.{operation}_pool_forward", y, *saved, x, *windows)
-                Backend("ref")(f"pool_{operation}.{operation}_pool_forward", y.copy(), *saved, x, *windows)
+                saved, flags = ((np.zeros(y.shape, np.int32),), (False,)) if operation == "max" else ((), ())
+                run(f"pool_{operation}.{operation}_pool_forward", y, *saved, x, *windows, *flags)
+                Backend("ref")(f"pool_{operation}.{operation}_pool_forward", y.copy(), *saved, x, *windows, *flags)
                 run(f"pool_{operation}.{operation}_pool_backward", x, y, *saved, *windows)
 
 
@@ -195,6 +195,7 @@ def main():
         layers(dtype)
         convolutions(dtype)
         transposed_convolutions(dtype)
+        pools(dtype)
         paddings(dtype)
     every_kernel()
     print("finished")

@@ -144,3 +144,17 @@ def test_errors_say_expected_and_got():
         F.conv1d(np.zeros((1, 3, 8)), np.zeros((2, 3, 3)), np.zeros(3))
     with pytest.raises(ValueError, match=r"at least 4 for reflect padding, got 3"):
         nn.Conv1d(1, 1, 3, padding=3, padding_mode="reflect")(np.zeros((1, 1, 3), np.float32))
+
+
+def test_numbers_that_are_changed_later_hold():
+    x = np.ones((1, 3, 9, 9), np.float32)
+    for layer, shape in ((nn.Conv2d(3, 4, 3, padding=1), (1, 4, 5, 5)), (nn.ConvTranspose2d(3, 4, 3), (1, 4, 19, 19))):
+        layer(x)
+        layer.stride = [2, 2]
+        assert layer(x).shape == shape
+        assert nn.Sequential(layer, nn.Tanh())(x).shape == shape
+        layer.dilation = 2
+        assert layer(x).shape[2] == {nn.Conv2d: 4, nn.ConvTranspose2d: 21}[type(layer)]
+        layer.stride = 0
+        with pytest.raises(ValueError, match="expected stride of 1 or more, got 0"):
+            layer(x)

@@ -17,7 +17,7 @@ class Row(NamedTuple):
     """
 
     size: int
-    count: int
+    outputs: int
     begin: int
     stride: int
     width: int

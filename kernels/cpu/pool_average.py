@@ -38,7 +38,7 @@ def _rows(begin, end, y, x, plane, offsets, starts, shares, factors, row):
     p, o, rows = begin // factors.size, begin % factors.size, factors.size
     for r in range(begin, end):
         first, count = starts[o], starts[o + 1] - starts[o]
-        total(y, r * row.count, shares, factors[o], x, p * plane, offsets, first, count, row)
+        total(y, r * row.outputs, shares, factors[o], x, p * plane, offsets, first, count, row)
         o += 1
         if o == rows:
             p, o = p + 1, 0

@@ -23,7 +23,7 @@ def _gradient_row(e, row, dx, at, offsets, start, count, slopes_of):
     def visit_all(width, each, o, visit):
         """visit(slope, k) for the windows of all rows."""
         places = [builder.sub(o, builder.mul(number(k // each), row["step"])) for k in range(0, width, each)]
-        masks = [e.kept(e.within(place, row["count"])) for place in places]
+        masks = [e.kept(e.within(place, row["outputs"])) for place in places]
         with e.count(count) as (t, _):
             offset = offset_of(e, offsets, start, t)
             for k, (place, mask) in enumerate(zip(places, masks, strict=True)):
@@ -31,7 +31,7 @@ def _gradient_row(e, row, dx, at, offsets, start, count, slopes_of):
             if not width:
                 with e.count(row["width"], each) as (k, _):
                     place = builder.sub(o, builder.mul(builder.sdiv(k, number(each)), row["step"]))
-                    slope = slopes_of(builder.add(offset, place), t, place, e.within(place, row["count"]))
+                    slope = slopes_of(builder.add(offset, place), t, place, e.within(place, row["outputs"]))
                     visit(slope, k)
 
     def columns(width):

@@ -84,7 +84,7 @@ def largest(typingctx, y, at, indices, x, base, offsets, start, count, row, rect
 
         def windows(stride, width):
             steps = steps_of(e, row, stride)
-            with e.count(row["count"], e.lanes) as (o, _):
+            with e.count(row["outputs"], e.lanes) as (o, _):
                 elements = _elements_of(e, stride, width, row, o)
                 best = e.variable(least)
                 found = e.variable(_first(e, row, steps, o, offset_of(e, offsets, start, number(0)), nowhere))
@@ -101,7 +101,7 @@ def largest(typingctx, y, at, indices, x, base, offsets, start, count, row, rect
                         builder.store(builder.select(wins, where, builder.load(found)), found)
 
                     elements(x, builder.add(base, offset), low, visit)
-                mask, place = e.within(o, row["count"]), builder.add(at, o)
+                mask, place = e.within(o, row["outputs"]), builder.add(at, o)
                 e.put(builder.load(best), y, place, mask)
                 with builder.if_then(wanted):
                     e.put(builder.load(found), indices, place, mask)
@@ -142,13 +142,13 @@ def total(typingctx, y, at, shares, factor, x, base, offsets, start, count, row)
         zero, factor = e.constant(0.0), e.spread(factor)
 
         def windows(stride, width):
-            with e.count(row["count"], e.lanes) as (o, _):
+            with e.count(row["outputs"], e.lanes) as (o, _):
                 elements = _elements_of(e, stride, width, row, o)
                 sums = e.variable(zero)
                 with e.count(count) as (t, _):
                     place = builder.add(base, offset_of(e, offsets, start, t))
                     elements(x, place, zero, lambda values, _: e.add_to(sums, values))
-                mask = e.within(o, row["count"])
+                mask = e.within(o, row["outputs"])
                 share = builder.fmul(e.fetch(shares, o, mask, zero), factor)
                 e.put(builder.fmul(builder.load(sums), share), y, builder.add(at, o), mask)
 

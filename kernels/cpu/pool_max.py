@@ -38,7 +38,7 @@ def _rows(begin, end, y, indices, x, plane, offsets, starts, row, rectified):
     p, o = begin // rows, begin % rows
     for r in range(begin, end):
         first, count = starts[o], starts[o + 1] - starts[o]
-        largest(y, r * row.count, indices, x, p * plane, offsets, first, count, row, rectified)
+        largest(y, r * row.outputs, indices, x, p * plane, offsets, first, count, row, rectified)
         o += 1
         if o == rows:
             p, o = p + 1, 0
