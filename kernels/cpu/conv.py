@@ -2,10 +2,12 @@
 
 Forward is the nest of convolve.py, the gradient of the input conv_input.py, that of the weight conv_weight.py. 3 x 3
 taps of stride 1 take fewer products where there are channels enough, in all three: see winograd.py, winograd_weight.py.
+A single tap is a plain product: see pointwise.py.
 """
 
 from .. import conv_checks, fused
 from ..jit import compiled, kernel, parallel_for, scratch
+from . import pointwise
 from .activate import activate_grad_row
 from .conv_input import input_gradient
 from .conv_weight import weight_gradient
@@ -34,6 +36,11 @@ def conv_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, 
     result = Result(size, (1, 1, 1), (0, 0, 0), size)
     lines, flat = k // groups, y.reshape(-1)
     epilogue = with_activation(b, z.reshape(-1), activation)
+    if pointwise.suits(lines, per_line, (in_d, in_h, in_w), size, (taps, (sd, sh, sw), (pd, ph, pw)), flat):
+        places = in_d * in_h * in_w
+        source, weights = x.reshape(-1), w.reshape(-1)
+        pointwise.pointwise(flat, source, weights, n, groups, lines, per_line, per_line, False, places, epilogue)
+        return
     planes = Planes(in_h, in_w, -ph, -pw, y.shape[3], y.shape[4])
     form = (kd, kh, kw), (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), (in_d, y.shape[2])
     lanes = VECTOR_BYTES // y.itemsize
@@ -85,7 +92,13 @@ def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, p
     lines, channels, source = k // groups, c // groups, x.reshape(-1)
     lanes = VECTOR_BYTES // x.itemsize
     form = (kd, kh, kw), strides, paddings, dilations, (x.shape[2], size[0])
-    if dx.size:
+    places = size[0] * size[1] * size[2]
+    single = pointwise.suits(lines, channels, x.shape[2:], size, (kd * kh * kw, strides, paddings), source)
+    if dx.size and single:
+        flat, weights = dx.reshape(-1), w.reshape(-1)
+        plain = Plain(flat[:0], False)
+        pointwise.pointwise(flat, dz, weights, n, groups, channels, lines, channels, True, places, plain)
+    elif dx.size:
         # a convolution of dy by the same taps, the last first, with lines and channels exchanged
         planes = Planes(size[1], size[2], ph - 2, pw - 2, x.shape[3], x.shape[4])
         taps = Taps(9, channels * 9, lines * channels * 9, True)
@@ -94,7 +107,9 @@ def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, p
         fewer = suits(n, channels, lines, planes, form, lanes, otherwise)
         if not fewer or not winograd(flat, dz, weights, n, groups, channels, lines, planes, taps, plain):
             input_gradient(flat, dz, weights, x.shape, size, (kd, kh, kw), lines, groups, strides, paddings, dilations)
-    if dweight.size:
+    if dweight.size and n and single and pointwise.worth(lines, channels, places):
+        pointwise.pointwise_weight(dweight.reshape(-1), dz, source, n, groups, lines, channels, places, accumulate)
+    elif dweight.size:
         planes = Planes(x.shape[3], x.shape[4], -ph, -pw, size[1], size[2])
         flat = dweight.reshape(-1)
         if not suits(n, lines, channels, planes, form, lanes, BY_GRADIENT) or not winograd_weight(
@@ -107,5 +122,4 @@ def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, p
             )
             weight_gradient(flat, dz, source, n, groups, lines, channels, windows, size, accumulate)
     if db.size:
-        places = size[0] * size[1] * size[2]
         parallel_for(_bias_sums, k, max(1, 65536 // max(1, n * places)), (db, dz, n, places, accumulate))
