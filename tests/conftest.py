@@ -1,19 +1,21 @@
 """Fixtures for every test: `backend`, `dtype`, `rng`, `process`. The helpers themselves are in helpers.py.
 
 Tests marked `@pytest.mark.process(selection..., env={...}, needs="module")` run a selection of the tests in a process
-of their own (another CPU, bounds checking, the CUDA simulator). These processes run one after the other on the second
-core, beside the tests of this process; the test itself comes last and asks how it went.
+of their own (another CPU, bounds checking, the CUDA simulator); with `program="tests/..."` that is what runs. These
+processes run one after the other on the second core, beside the tests of this process; the test itself comes last and
+asks how it went.
 """
 
 import importlib.util
 import os
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import hypothesis
 import numpy as np
 import pytest
-from helpers import DTYPES, Backend, cuda_missing, run_tests
+from helpers import DTYPES, Backend, cuda_missing, python, run_tests
 
 hypothesis.settings.register_profile("hotloop", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("hotloop")
@@ -55,7 +57,9 @@ def pytest_runtestloop(session):
     for item in session.items:
         mark = item.get_closest_marker("process")
         if mark and not _inside and not session.config.option.collectonly and not _lacking(mark):
-            _running[item.nodeid] = _beside.submit(run_tests, *mark.args, env=mark.kwargs.get("env"))
+            program, env = mark.kwargs.get("program"), mark.kwargs.get("env")
+            work = partial(python, program) if program else partial(run_tests, *mark.args, env=env)
+            _running[item.nodeid] = _beside.submit(work)
 
 
 def pytest_sessionfinish():

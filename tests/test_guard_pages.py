@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers import ROOT, python
+from helpers import ROOT
 
 if sys.platform == "win32":
     pytest.skip("protected pages are made with mmap and mprotect", allow_module_level=True)
@@ -19,5 +19,6 @@ def test_the_page_is_protected():
     assert done.returncode in (-signal.SIGSEGV, -signal.SIGBUS)
 
 
-def test_kernels_stay_inside_their_operands():
-    assert "finished" in python("tests/guard_pages.py")
+@pytest.mark.process(program="tests/guard_pages.py")
+def test_kernels_stay_inside_their_operands(process):
+    assert "finished" in process()
