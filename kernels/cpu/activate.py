@@ -61,3 +61,9 @@ def activate_grad_row(code, dz, dy, y, z):
     elif code == ELU:
         for i in range(dz.size):
             dz[i] = scalar.activate_grad(ELU, dy[i], y[i], y[i])
+
+
+@compiled
+def activate_grads(begin, end, dz, dy, y, z, activation):
+    """The gradients begin .. end of what an activation was given; y and z may be absent as in activate_grad_row."""
+    activate_grad_row(activation, dz[begin:end], dy[begin:end], y[begin:end], z[begin:end])

@@ -8,9 +8,9 @@ A single tap is a plain product: see pointwise.py.
 from .. import conv_checks, fused
 from ..jit import compiled, kernel, parallel_for, scratch
 from . import pointwise
-from .activate import activate_grad_row
+from .activate import activate_grads
 from .conv_input import input_gradient
-from .conv_weight import weight_gradient
+from .conv_weight import bias_sums, weight_gradient
 from .convolve import Filter, Result, convolve
 from .epilogue import finish_rows, with_activation
 from .target import VECTOR_BYTES
@@ -55,26 +55,6 @@ def conv_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, 
         finish_rows(epilogue, flat, 0, 0, flat.size)
 
 
-@compiled
-def _dz(begin, end, dz, dy, y, z, activation):
-    activate_grad_row(activation, dz[begin:end], dy[begin:end], y[begin:end], z[begin:end])
-
-
-@compiled
-def _bias_sums(begin, end, db, dz, n, places, accumulate):
-    """Channels begin .. end: db (+)= the sums of images, one after the other."""
-    k = db.size
-    for channel in range(begin, end):
-        total = db.dtype.type(0)
-        for image in range(n):
-            row = dz[(image * k + channel) * places : (image * k + channel + 1) * places]
-            part = db.dtype.type(0)
-            for i in range(row.size):
-                part += row[i]
-            total += part
-        db[channel] = db[channel] + total if accumulate else total
-
-
 @kernel
 def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups, accumulate):
     """The gradients that are not wanted are not computed: see kernels/cpu/conv_input.py and conv_weight.py."""
@@ -87,7 +67,7 @@ def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, p
     dz = dy.reshape(-1)
     if activation != 0:
         dz = scratch(3, dy.size, dy)
-        parallel_for(_dz, dy.size, 16384, (dz, dy.reshape(-1), y.reshape(-1), z.reshape(-1), activation))
+        parallel_for(activate_grads, dy.size, 16384, (dz, dy.reshape(-1), y.reshape(-1), z.reshape(-1), activation))
     size = (dy.shape[2], dy.shape[3], dy.shape[4])
     lines, channels, source = k // groups, c // groups, x.reshape(-1)
     lanes = VECTOR_BYTES // x.itemsize
@@ -122,4 +102,4 @@ def conv_backward(dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, p
             )
             weight_gradient(flat, dz, source, n, groups, lines, channels, windows, size, accumulate)
     if db.size:
-        parallel_for(_bias_sums, k, max(1, 65536 // max(1, n * places)), (db, dz, n, places, accumulate))
+        parallel_for(bias_sums, k, max(1, 65536 // max(1, n * places)), (db, dz, n, places, accumulate))

@@ -7,8 +7,8 @@ gradient of weight  conv_weight.py, x and dy in each other's place
 
 from .. import conv_checks, fused
 from ..jit import compiled, kernel, parallel_for, scratch
-from .conv import _bias_sums, _dz
-from .conv_weight import weight_gradient
+from .activate import activate_grads
+from .conv_weight import bias_sums, weight_gradient
 from .convolve import Filter, Result, convolve
 from .epilogue import with_activation
 from .transposed import Shape, transposed
@@ -45,7 +45,7 @@ def conv_transpose_backward(
     dz = dy.reshape(-1)
     if activation != 0:
         dz = scratch(3, dy.size, dy)
-        parallel_for(_dz, dy.size, 16384, (dz, dy.reshape(-1), y.reshape(-1), z.reshape(-1), activation))
+        parallel_for(activate_grads, dy.size, 16384, (dz, dy.reshape(-1), y.reshape(-1), z.reshape(-1), activation))
     windows = (Window(out_d, sd, -pd, dd, kd), Window(out_h, sh, -ph, dh, kh), Window(out_w, sw, -pw, dw, kw))
     size, lines, taps = (x.shape[2], x.shape[3], x.shape[4]), c // groups, kd * kh * kw
     if dx.size:
@@ -58,4 +58,4 @@ def conv_transpose_backward(
         weight_gradient(flat, x.reshape(-1), dz, n, groups, lines, per_line, windows, size, accumulate)
     if db.size:
         places = out_d * out_h * out_w
-        parallel_for(_bias_sums, k, max(1, 65536 // max(1, n * places)), (db, dz, n, places, accumulate))
+        parallel_for(bias_sums, k, max(1, 65536 // max(1, n * places)), (db, dz, n, places, accumulate))

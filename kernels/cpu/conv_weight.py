@@ -1,4 +1,4 @@
-"""The gradient of a convolution's weight: a product whose depth is all places of all images.
+"""The gradient of a convolution's weight: a product whose depth is all places of all images. And of its bias: sums.
 
     dw' (channels x taps, K)  (+)=  patches (channels x taps, places)  dy' (places, K)
 
@@ -73,7 +73,7 @@ def _parts(begin, end, sums, dz, x, windows, size, cut, groups, lines, channels,
 
 
 @compiled
-def _add_parts(begin, end, sums, parts, size):
+def add_parts(begin, end, sums, parts, size):
     total = sums[begin:end]
     for part in range(1, parts):
         more = sums[part * size + begin : part * size + end]
@@ -133,5 +133,20 @@ def weight_gradient(dw, dz, x, images, groups, lines, channels, windows, size, a
     plan = (per_part, share, shares)
     arguments = (sums, dz, x, windows, size, cut, groups, lines, channels, plan, blocks)
     parallel_for(_parts, parts * groups * shares, 1, arguments)
-    parallel_for(_add_parts, dw.size, 16384, (sums, parts, dw.size))
+    parallel_for(add_parts, dw.size, 16384, (sums, parts, dw.size))
     parallel_for(_turn, groups * lines, max(1, 16384 // depth), (dw, sums, lines, depth, accumulate))
+
+
+@compiled
+def bias_sums(begin, end, db, dz, n, places, accumulate):
+    """Channels begin .. end: db (+)= the sums of images, one after the other."""
+    k = db.size
+    for channel in range(begin, end):
+        total = db.dtype.type(0)
+        for image in range(n):
+            row = dz[(image * k + channel) * places : (image * k + channel + 1) * places]
+            part = db.dtype.type(0)
+            for i in range(row.size):
+                part += row[i]
+            total += part
+        db[channel] = db[channel] + total if accumulate else total

@@ -7,7 +7,7 @@ dz is dy itself. All products read their operands where they lie: no transpose i
 
 from .. import fused
 from ..jit import compiled, kernel, parallel_for, scratch
-from .activate import activate_grad_row
+from .activate import activate_grads
 from .pack import matrix
 from .product import activated_product, product
 
@@ -27,11 +27,6 @@ def linear_forward(y, z, x, w, b, activation):
         c = y.reshape(-1)
         rows, columns = matrix(x.reshape(-1), d, n, True), matrix(w.reshape(-1), d, h, True)
         activated_product(n, h, d, rows, columns, c, h, False, b, z.reshape(-1), activation)
-
-
-@compiled
-def _dz(begin, end, dz, dy, y, z, activation):
-    activate_grad_row(activation, dz[begin:end], dy[begin:end], y[begin:end], z[begin:end])
 
 
 @compiled
@@ -62,7 +57,7 @@ def linear_backward(dx, dw, db, dy, x, w, y, z, activation, accumulate):
     check_kept(activation, dy.size, y.size, z.size)
     if activation != 0:
         dz = scratch(3, n * h, dy)
-        parallel_for(_dz, n * h, 16384, (dz, dy.reshape(-1), result, z.reshape(-1), activation))
+        parallel_for(activate_grads, n * h, 16384, (dz, dy.reshape(-1), result, z.reshape(-1), activation))
     if dx.size:
         rows, columns = matrix(dz, h, n, True), matrix(w.reshape(-1), d, d, False)
         c = dx.reshape(-1)

@@ -16,8 +16,7 @@ from typing import NamedTuple
 from .. import shared
 from ..jit import compiled, exact, parallel_for, scratch
 from ..shared import prepare
-from .conv_weight import CHUNKS
-from .conv_weight import _add_parts as add_parts
+from .conv_weight import CHUNKS, add_parts
 from .pack import Panels, address_of, matrix, pack_panel, panel_size, panel_width, transpose_block
 from .target import ROWS, VECTOR_BYTES
 from .tile import ADD
