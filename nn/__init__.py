@@ -113,7 +113,7 @@ from .pooling import (
 )
 from .pooling_fractional import FractionalMaxPool2d, FractionalMaxPool3d
 from .recurrent import GRU, LSTM, RNN
-from .recurrent_cells import GRUCell, LSTMCell, RNNCell
+from .recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from .response_norm import LocalResponseNorm
 from .shape import Flatten, Identity, Unflatten
 from .shuffling import ChannelShuffle, PixelShuffle, PixelUnshuffle
@@ -240,6 +240,7 @@ __all__ = [
     "PoissonNLLLoss",
     "RMSNorm",
     "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",

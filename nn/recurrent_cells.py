@@ -12,24 +12,23 @@ from .parameter import Parameter
 from .recurrent_functions import GRUCellFunction, LSTMCellFunction, RNNCellFunction
 from .tensor import Tensor, as_tensor
 
-__all__ = ["GRUCell", "LSTMCell", "RNNCell"]
+__all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
 
 
-class _Cell(Module):
-    """What the three have in common: parameters and the checks."""
+class RNNCellBase(Module):
+    """What the three have in common: parameters and the checks. num_chunks: how many gates the rows of weights make."""
 
-    _gates = 1
     weight_ih: Parameter
     weight_hh: Parameter
     bias_ih: Parameter | None
     bias_hh: Parameter | None
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device=None, dtype=None) -> None:
+    def __init__(self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, device=None, dtype=None) -> None:
         super().__init__()
         if hidden_size <= 0:
             raise ValueError(f"{type(self).__name__}: expected hidden_size > 0, got {hidden_size}")
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        rows = self._gates * hidden_size
+        rows = num_chunks * hidden_size
         self.weight_ih = new_parameter((rows, input_size), device, dtype)
         self.weight_hh = new_parameter((rows, hidden_size), device, dtype)
         self.register_parameter("bias_ih", new_parameter((rows,), device, dtype) if bias else None)
@@ -62,7 +61,7 @@ class _Cell(Module):
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
 
-class LSTMCell(_Cell):
+class LSTMCell(RNNCellBase):
     """One step of an LSTM: (h, c) from input (N, input_size) and (h, c), (N, hidden_size) each; or all without N.
 
     >>> import numpy as np
@@ -72,7 +71,8 @@ class LSTMCell(_Cell):
     ((3, 20), (3, 20))
     """
 
-    _gates = 4
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device=None, dtype=None) -> None:
+        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(self, input, hx=None) -> Any:
         if hx is not None and (isinstance(hx, Tensor) or len(hx) != 2):
@@ -81,7 +81,7 @@ class LSTMCell(_Cell):
         return (h, c) if batched else (h.squeeze(0), c.squeeze(0))
 
 
-class GRUCell(_Cell):
+class GRUCell(RNNCellBase):
     """One step of a GRU: h from input (N, input_size) and h (N, hidden_size); or both without N.
 
     With the keyword `reset_after=False` the reset comes before the product, as in the paper.
@@ -92,12 +92,10 @@ class GRUCell(_Cell):
     (3, 20)
     """
 
-    _gates = 3
-
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, device=None, dtype=None, *, reset_after: bool = True
     ) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
+        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
         self.reset_after = bool(reset_after)
 
     def forward(self, input, hx=None) -> Any:
@@ -105,7 +103,7 @@ class GRUCell(_Cell):
         return h if batched else h.squeeze(0)
 
 
-class RNNCell(_Cell):
+class RNNCell(RNNCellBase):
     """One step of a simple recurrent network: h from input (N, input_size) and h (N, hidden_size); or both without N.
 
     >>> import numpy as np
@@ -125,7 +123,7 @@ class RNNCell(_Cell):
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNNCell: expected nonlinearity 'tanh' or 'relu', got {nonlinearity!r}")
-        super().__init__(input_size, hidden_size, bias, device, dtype)
+        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
 
     def forward(self, input, hx=None) -> Any:
