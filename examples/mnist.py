@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from options import positive, seed
 
 
 def arguments(description, epochs):
@@ -18,18 +19,6 @@ def arguments(description, epochs):
     parser.add_argument("--batch-size", type=positive, default=128, help="default 128")
     parser.add_argument("--seed", type=seed, default=0, help="of weights, order and dropout; default 0")
     return parser
-
-
-def positive(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
-
-
-def seed(text):
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
-    return int(text)
 
 
 def read(folder, part):
