@@ -11,12 +11,12 @@ from hotloop.kernels import jit, warmup
 # by the letters of kernels/README.md; FLAT: elements of arrays of any shape
 LARGE = {
     **dict(N=700, D=130, E=9, H=70, T=5, L=1, P=3, B=3, FLAT=100_003),
-    **dict(O=5, R=307, I=129, C=67, K=41, M=33, Q=7, S=1031, G=3),
+    **dict(O=5, R=307, I=129, C=67, K=41, M=33, Q=7, S=1031, G=3, V=503),
 }
 # around one vector
 SMALL = {
     **dict(N=17, D=15, E=3, H=33, T=2, L=1, P=3, B=2, FLAT=31),
-    **dict(O=3, R=19, I=17, C=5, K=7, M=9, Q=3, S=33, G=2),
+    **dict(O=3, R=19, I=17, C=5, K=7, M=9, Q=3, S=33, G=2, V=11),
 }
 SCALARS = {
     **dict(ignore_index=-100, label_smoothing=0.1, activation=2, reduction=1, correction=1.0, blocks=3),
@@ -69,6 +69,8 @@ def _special(path, s):
         return {"K": 5, "O": 37}, dict(size=70, scale=0.0, mode=4)
     if path == "index.nonzero_forward":
         return {"K": s["N"]}, {"x": np.ones(s["N"], bool)}
+    if path == "sequence.rows_forward":
+        return {"M": s["N"] * s["T"]}, {"counts": np.full(s["T"], s["N"])}
     if path.startswith("loss_distance.pairwise"):
         return {}, {"p": 3.0}
     return {}, {"p": 2} if path == "loss_multiclass.multi_margin_forward" else {}
