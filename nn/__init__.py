@@ -40,6 +40,7 @@ from .containers import ModuleDict, ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d
 from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from .embedding import Embedding
 from .engine import grad
 from .files import load, save
 from .folding import Fold, Unfold
@@ -113,6 +114,7 @@ from .pooling import (
 )
 from .pooling_fractional import FractionalMaxPool2d, FractionalMaxPool3d
 from .recurrent import GRU, LSTM, RNN
+from .recurrent_base import RNNBase
 from .recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from .response_norm import LocalResponseNorm
 from .shape import Flatten, Identity, Unflatten
@@ -169,6 +171,7 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "Embedding",
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
@@ -239,6 +242,7 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNBase",
     "RNNCell",
     "RNNCellBase",
     "RReLU",

@@ -30,6 +30,7 @@ from .batch_norm import batch_norm
 from .conv import conv1d, conv2d, conv3d
 from .conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
+from .embedding import embedding
 from .folding import fold, unfold
 from .instance_norm import instance_norm
 from .linear import bilinear, linear
@@ -51,6 +52,7 @@ from .losses_distance import (
 )
 from .losses_margin import hinge_embedding_loss, margin_ranking_loss, multi_margin_loss, multilabel_margin_loss
 from .norm import group_norm, layer_norm, rms_norm
+from .ops.gather import one_hot
 from .padding import pad
 from .pooling_fractional import fractional_max_pool2d, fractional_max_pool3d
 from .pooling_functions import (
@@ -108,6 +110,7 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     "elu",
+    "embedding",
     "feature_alpha_dropout",
     "flatten",
     "fold",
@@ -151,6 +154,7 @@ __all__ = [
     "multilabel_soft_margin_loss",
     "native_channel_shuffle",
     "nll_loss",
+    "one_hot",
     "pad",
     "pairwise_distance",
     "pixel_shuffle",

@@ -1,0 +1,170 @@
+"""Rows of a table by id. Ids are checked, all of them, by the calling thread before anything moves.
+
+Forward copies rows, in parallel. For the gradient positions are first brought together by id (grouping.py): then each
+row of it is written once, either zeros or its whole sum, four terms at a time, and no two threads meet. Rows that
+many ids name are shared in blocks of columns.
+"""
+
+import math
+
+import numpy as np
+
+from ..jit import compiled, kernel, parallel_for, scratch
+from .grouping import check_ids, first_from, grouped
+
+# a chunk is tens of microseconds of memory traffic; columns that one thread sums
+GRAIN, BLOCK = 32768, 128
+# workspace of the factors of terms; parallel bodies leave it alone
+FACTORS = 4
+
+
+@compiled
+def _look_up(begin, end, y, w, indices):
+    for k in range(begin, end):
+        out, row = y[k], w[indices[k]]
+        for i in range(out.size):
+            out[i] = row[i]
+
+
+@kernel
+def embedding_forward(y, w, indices):
+    """Rows of the result in parallel."""
+    check_ids(indices, w.shape[0])
+    parallel_for(_look_up, indices.size, max(1, GRAIN // max(1, y.shape[1])), (y, w, indices))
+
+
+@compiled
+def _clear(begin, end, flat, width, ids):
+    u = first_from(ids, begin)
+    while begin < end:
+        # up to the next row that has a sum
+        stop = min(end, ids[u]) if u < ids.size else end
+        part = flat[begin * width : stop * width]
+        for i in range(part.size):
+            part[i] = 0
+        begin, u = stop + 1, u + 1
+
+
+@compiled
+def clear_others(dw, ids):
+    """Zero in all rows but those named by the ascending `ids`."""
+    V, D = dw.shape
+    parallel_for(_clear, V, max(1, GRAIN // max(1, D)), (dw.reshape(-1), D, ids))
+
+
+@compiled
+def _sums(begin, end, out, targets, terms, order, begins, blocks, accumulate):
+    for task in range(begin, end):
+        u, first = task // blocks, task % blocks * BLOCK
+        last = min(out.shape[1], first + BLOCK)
+        row, j, stop = out[targets[u], first:last], begins[u], begins[u + 1]
+        if not accumulate:
+            a = terms[order[j], first:last]
+            for i in range(row.size):
+                row[i] = a[i]
+            j += 1
+        while j + 4 <= stop:
+            a, b = terms[order[j], first:last], terms[order[j + 1], first:last]
+            c, d = terms[order[j + 2], first:last], terms[order[j + 3], first:last]
+            for i in range(row.size):
+                row[i] = row[i] + a[i] + b[i] + c[i] + d[i]
+            j += 4
+        while j < stop:
+            a = terms[order[j], first:last]
+            for i in range(row.size):
+                row[i] += a[i]
+            j += 1
+
+
+@compiled
+def _weighted_sums(begin, end, out, targets, terms, order, begins, factors, blocks, accumulate):
+    for task in range(begin, end):
+        u, first = task // blocks, task % blocks * BLOCK
+        last = min(out.shape[1], first + BLOCK)
+        row = out[targets[u], first:last]
+        if not accumulate:
+            row[:] = 0
+        for j in range(begins[u], begins[u + 1]):
+            a, factor = terms[order[j], first:last], factors[j]
+            for i in range(row.size):
+                row[i] += factor * a[i]
+
+
+@compiled
+def sum_rows(out, targets, terms, order, begins, factors, accumulate):
+    """out[targets[u]] (+)= sum of factors[j] * terms[order[j]] over begins[u] <= j < begins[u + 1]; no factors: 1."""
+    D = out.shape[1]
+    blocks = (D + BLOCK - 1) // BLOCK
+    tasks = targets.size * blocks
+    grain = max(1, GRAIN * tasks // max(1, order.size * D))
+    if factors.size:
+        parallel_for(_weighted_sums, tasks, grain, (out, targets, terms, order, begins, factors, blocks, accumulate))
+    else:
+        parallel_for(_sums, tasks, grain, (out, targets, terms, order, begins, blocks, accumulate))
+
+
+@kernel
+def embedding_backward(dw, dy, indices, padding_idx, scale_grad_by_freq, accumulate):
+    """Zeros where no id points, then sums: rows and blocks of columns in parallel."""
+    check_ids(indices, dw.shape[0])
+    order, begins, ids = grouped(indices, dw.shape[0], padding_idx)
+    if not accumulate:
+        clear_others(dw, ids)
+    factors = scratch(FACTORS, order.size if scale_grad_by_freq else 0, dy)
+    if scale_grad_by_freq:
+        for u in range(ids.size):
+            factors[begins[u] : begins[u + 1]] = dy.dtype.type(1.0 / (begins[u + 1] - begins[u]))
+    sum_rows(dw, ids, dy, order, begins, factors, accumulate)
+
+
+@kernel
+def embedding_rows_backward(rows, values, count, dy, indices, size, padding_idx):
+    """The same sums, side by side."""
+    check_ids(indices, size)
+    order, begins, ids = grouped(indices, size, padding_idx)
+    # sums go to places 0, 1, 2 ...: rows holds these before it holds the ids
+    for u in range(ids.size):
+        rows[u] = u
+    sum_rows(values, rows[: ids.size], dy, order, begins, scratch(FACTORS, 0, dy), False)
+    for u in range(ids.size):
+        rows[u] = ids[u]
+    count[0] = ids.size
+
+
+@compiled
+def _norm(row, p):
+    total = 0.0
+    if p == 2:
+        for i in range(row.size):
+            total += np.float64(row[i]) * np.float64(row[i])
+        return math.sqrt(total)
+    for i in range(row.size):
+        size = abs(np.float64(row[i]))
+        if math.isinf(p):
+            total = size if size > total or size != size else total
+        elif p == 0:
+            total += size != 0
+        elif p == 1:
+            total += size
+        else:
+            total += size**p
+    return total if p == 0 or p == 1 or math.isinf(p) else total ** (1 / p)
+
+
+@compiled
+def _renorm(begin, end, w, ids, max_norm, norm_type):
+    for u in range(begin, end):
+        row = w[ids[u]]
+        norm = _norm(row, norm_type)
+        if norm > max_norm:
+            factor = w.dtype.type(max_norm / (norm + 1e-7))
+            for i in range(row.size):
+                row[i] *= factor
+
+
+@kernel
+def embedding_renorm_update(w, indices, max_norm, norm_type):
+    """Rows in parallel, each once; norms in float64."""
+    check_ids(indices, w.shape[0])
+    ids = grouped(indices, w.shape[0], -1)[2]
+    parallel_for(_renorm, ids.size, max(1, GRAIN // max(1, w.shape[1])), (w, ids, max_norm, norm_type))
