@@ -15,7 +15,7 @@ A counter whose name begins with "_" stays out of the state_dict. Others overrid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from ..nn.doors import call
@@ -175,6 +175,10 @@ class Optimizer:
         """Copy a state that `state_dict`, here or in torch.optim, gave; all of it or, when it does not fit, nothing."""
         state_dict.load(self, state)
 
+    def _load_state(self, state: Mapping[int, Mapping[str, Any]], options: list[dict] | None = None) -> None:
+        """Take a state by position and, where given, the options of each group; raises before anything is changed."""
+        state_dict.load_state(self, state, options)
+
     def __getstate__(self) -> dict[str, Any]:
         attributes = {k: v for k, v in self.__dict__.items() if k != "param_groups"}
         return {**attributes, "param_groups": [dict(g) for g in self.param_groups], "state": self.state_dict()["state"]}
@@ -185,7 +189,7 @@ class Optimizer:
         self.param_groups = [ParamGroup(group, type(self)) for group in groups]
         for group in self.param_groups:
             self._lay(group)
-        state_dict.load_state(self, state)
+        self._load_state(state)
 
     def __repr__(self) -> str:
         lines = [type(self).__name__ + " ("]

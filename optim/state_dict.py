@@ -62,7 +62,7 @@ def load(optimizer, saved: Mapping[str, Any]) -> None:
     for own, other in zip(optimizer.param_groups, options, strict=True):
         # whether they are in range was decided when they were set: a schedule may have ended a rounding below 0
         own.check_numbers(other)
-    load_state(optimizer, state, options)
+    optimizer._load_state(state, options)
 
 
 def load_state(optimizer, state: Mapping[int, Mapping[str, Any]], options: list[dict] | None = None) -> None:
@@ -77,12 +77,16 @@ def load_state(optimizer, state: Mapping[int, Mapping[str, Any]], options: list[
             elif state.get(position):
                 raise ValueError(f"state of parameter {position}: expected none, the parameter is not initialized")
             position += 1
-    for group, other in zip(optimizer.param_groups, options or [], strict=False):
-        for key, value in other.items():
-            group[key] = tuple(value) if isinstance(group.get(key), tuple) else value
+    set_options(optimizer, options)
     for block, i, arrays in copies:
         _put(optimizer, block, i, arrays)
         block.current = False
+
+
+def set_options(optimizer, options: list[dict] | None) -> None:
+    for group, other in zip(optimizer.param_groups, options or [], strict=False):
+        for key, value in other.items():
+            group[key] = tuple(value) if isinstance(group.get(key), tuple) else value
 
 
 def _entries(group) -> Iterator[tuple]:
