@@ -167,7 +167,10 @@ def limit(contest):
 
 # columns of a family beside those of all
 MORE = {
-    **{family: {"target": aim} for family in ("conv", "pool", "norm", "step_cnn")},
+    **{
+        family: {"target": aim}
+        for family in ("conv", "pool", "norm", "step_cnn", "lstm", "gru", "rnn", "step_rnn", "embedding")
+    },
     "gemm": {"times torch's speed; target": over_torch, "error, ours / torch": errors},
     "threads": {"at most": limit},
 }
