@@ -1,7 +1,7 @@
 """What the options of recurrent layers do to a sample's row, and the gradients of that. An absent option does nothing.
 
-The kernels with options are the plain ones' poor cousins: chunks of samples go through all steps at once, in parallel;
-a row goes through one short loop after the other, in the first cache; and backward reads what forward has kept, by time,
+The kernels with options are plainer than those without: chunks of samples go through all steps at once, in parallel; a
+row goes through one short loop after the other, in the first cache; and backward reads what forward has kept by time,
 so that the gradient of the weights is one product over all rows.
 """
 

@@ -74,7 +74,7 @@ def _back_through_time(
 
     sums: of each chunk, the gradients of b_hh and norm_hh. Arrays are flat; sizes: T, N and H.
     """
-    (made, products, states), (norm_hh, mask, zone_h) = kept, options
+    (made, products), (norm_hh, mask, zone_h) = kept, options
     (count, n, h), samples = sizes, end - begin
     mine, space = row(sums, begin // grain, 2 * h), scratch(7, samples * h + h, dh)
     dseen, d = space[: samples * h], space[samples * h :]
@@ -120,7 +120,7 @@ def rnn_options_backward(
     begin_with(dh, flat(dhn))
     fill(sums, w_hh.dtype.type(0))
     w = weights(4, w_hh, False, min(n, grain), count * n)
-    kept, options = (flat(made), flat(products), flat(states)), (norm_hh, flat(mask), flat(zone_h))
+    kept, options = (flat(made), flat(products)), (norm_hh, flat(mask), flat(zone_h))
     prepare_product(w_hh)
     arguments = (flat(dgiven), flat(dproducts), dh, sums, flat(dy), kept, w, options, lengths, reverse, relu, eps)
     parallel_for(_back_through_time, n, grain, (*arguments, grain, states.shape))
