@@ -1,11 +1,11 @@
 """What the options of recurrent layers do at a step, and the gradients of that. An option whose array is absent is off.
 
-    layer normalisation   the state's product and, in an LSTM, the cell before its tanh: rows to mean 0 and variance 1,
-                          times a gain (Ba, Kiros & Hinton 2016, supplement)
-    recurrent dropout     one mask for all steps on the state that the product sees (Gal & Ghahramani 2016)
-    zoneout               units that keep their old state for a step (Krueger et al. 2017)
-    peepholes             gates of an LSTM that see the cell (Gers & Schmidhuber 2000; Gers, Schraudolph & Schmidhuber
-                          2002)
+layer normalisation   the state's product and, in an LSTM, the cell before its tanh: rows to mean 0 and variance 1,
+                      times a gain (Ba, Kiros & Hinton 2016, supplement)
+recurrent dropout     one mask for all steps on the state that the product sees (Gal & Ghahramani 2016)
+zoneout               units that keep their old state for a step (Krueger et al. 2017)
+peepholes             gates of an LSTM that see the cell (Gers & Schmidhuber 2000; Gers, Schraudolph & Schmidhuber
+                      2002)
 """
 
 import numpy as np
