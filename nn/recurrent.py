@@ -20,7 +20,8 @@ class LSTM(RNNBase):
     Input (T, N, input_size), or (N, T, input_size) with batch_first, or (T, input_size); output the states of the last
     layer (T, N, directions * width), and (h, c) after the last step, (layers * directions, N, width) each. The keyword
     `lengths`, N integers, tells how many steps each sample has: past them the output is 0, the final states are those
-    of the last step, and the reverse direction begins there. Parameters as torch.nn.LSTM.
+    of the last step, and the reverse direction begins there. A PackedSequence (nn.utils.rnn) makes the output one, too.
+    Parameters as torch.nn.LSTM.
 
     >>> import numpy as np
     >>> from hotloop import nn
@@ -30,6 +31,14 @@ class LSTM(RNNBase):
     ((5, 3, 20), (2, 3, 20), (2, 3, 20))
     >>> layer
     LSTM(10, 20, num_layers=2)
+
+    A sequence in parts, from state to state; gradients flow through one part (truncated back-propagation through time):
+
+    >>> state = None
+    >>> for part in np.ones((4, 25, 3, 10), np.float32):
+    ...     y, state = layer(part, state)
+    ...     y.sum().backward()
+    ...     state = tuple(s.detach() for s in state)
     """
 
     def __init__(

@@ -23,6 +23,14 @@ INT64 = np.dtype(np.int64)
 GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
+def _check(name: str, kind: type, **arguments) -> None:
+    """TypeError for an argument of another type: one that stands in the place of another, say."""
+    for argument, value in arguments.items():
+        if isinstance(value, bool) != (kind is bool) or not hasattr(value, "__index__"):
+            expected = "True or False" if kind is bool else "an integer"
+            raise TypeError(f"{name}: expected {argument} as {expected}, got {value!r}")
+
+
 class RNNBase(Module):
     """What RNN, LSTM and GRU have in common: parameters, the checks, the stack of layers, packed sequences.
 
@@ -47,16 +55,14 @@ class RNNBase(Module):
         name = type(self).__name__
         if mode not in GATES:
             raise ValueError(f"{name}: expected mode as one of {', '.join(GATES)}, got {mode!r}")
-        for argument, value in dict(bias=bias, batch_first=batch_first, bidirectional=bidirectional).items():
-            # an argument in the place of another is found here
-            if not isinstance(value, bool):
-                raise TypeError(f"{name}: expected {argument} as True or False, got {value!r}")
+        _check(name, int, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, proj_size=proj_size)
+        _check(name, bool, bias=bias, batch_first=batch_first, bidirectional=bidirectional)
         if input_size <= 0 or hidden_size <= 0 or num_layers <= 0:
             got = f"{input_size}, {hidden_size} and {num_layers}"
             raise ValueError(f"{name}: expected input_size, hidden_size and num_layers > 0, got {got}")
         if not 0 <= proj_size < hidden_size:
             raise ValueError(f"{name}: expected proj_size from 0 to hidden_size - 1, got {proj_size}")
-        if isinstance(dropout, bool) or not 0 <= dropout <= 1:
+        if isinstance(dropout, (bool, str)) or not 0 <= dropout <= 1:
             raise ValueError(f"{name}: expected dropout as a probability from 0 to 1, got {dropout!r}")
         if dropout > 0 and num_layers == 1:
             warnings.warn(f"{name}: dropout acts between layers, and there is only one", stacklevel=3)
@@ -147,6 +153,8 @@ class RNNBase(Module):
             for direction in range(directions):
                 k = layer * directions + direction
                 weights = [getattr(self, n) for n in self._names[k]]
+                if x.dtype != weights[0].dtype:
+                    raise TypeError(f"{type(self).__name__}: expected an input of {weights[0].dtype}, got {x.dtype}")
                 y, *final = self._run(x, [s if s is None else s[k] for s in states], weights, lengths, direction == 1)
                 results.append(y)
                 ends.append(tuple(final))

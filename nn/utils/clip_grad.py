@@ -16,6 +16,7 @@ import numpy as np
 
 from ..creation import zeros
 from ..doors import call, device_of, empty
+from ..sparse import SparseGradient
 from ..tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
@@ -95,6 +96,11 @@ def _pieces(parameters: list[Tensor]) -> Iterator[Any]:
         if not p._has_grad or id(p) in seen:  # a shared one counts once
             continue
         seen.add(id(p))
+        if type(p._grad_buffer) is SparseGradient:
+            # the norm is that of sums, and scaling is in place
+            p.grad = p._grad_buffer.coalesce()
+            yield p._grad_buffer.values.reshape(-1)
+            continue
         place = getattr(p, "_place", None)
         if place is None or place.grad is not p._grad_buffer:
             yield p._grad_buffer.reshape(-1)

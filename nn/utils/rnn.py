@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from .. import dtypes
 from ..creation import arange
 from ..doors import absent, call, empty
-from ..ops.gather import index_select
+from ..ops.gather import index_select, positions
 from ..ops.scatter import index_copy
 from ..tensor import Tensor, as_tensor, wrap
 from .padding import Pad, Spread, Unpad
@@ -61,7 +61,8 @@ sorted_indices=tensor([1, 0]), unsorted_indices=tensor([1, 0]))
             data, batch_sizes = data
         if unsorted_indices is None:
             unsorted_indices = invert_permutation(sorted_indices)
-        return super().__new__(cls, as_tensor(data), as_tensor(batch_sizes), sorted_indices, unsorted_indices)
+        order = [None if i is None else as_tensor(i) for i in (sorted_indices, unsorted_indices)]
+        return super().__new__(cls, as_tensor(data), as_tensor(batch_sizes), *order)
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """With its data in another dtype or on another device, see Tensor.to; itself when nothing changes."""
@@ -112,7 +113,7 @@ def _counts(x: Any, size: int) -> Any:
 def _rows(batch_sizes: Any, order: Tensor | None, size: int, step: int, sample: int) -> Any:
     """Rows of a padded batch in the order of a packed one; the arguments as of the kernel."""
     y = empty((size,), dtypes.int64)
-    order = absent(dtypes.int64) if order is None else order._data
+    order = absent(dtypes.int64) if order is None else positions(order, "sorted_indices")
     call("sequence.rows_forward", y, batch_sizes, order, step, sample)
     return y
 
@@ -173,24 +174,23 @@ def pad_packed_sequence(
     """
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"pad_packed_sequence: expected a PackedSequence, got {type(sequence).__name__}")
-    data, batch_sizes, order, places = sequence
-    steps = len(batch_sizes)
+    data, order, places = sequence.data, sequence.sorted_indices, sequence.unsorted_indices
+    batch_sizes = positions(sequence.batch_sizes, "batch_sizes")
+    steps = batch_sizes.size
     count = steps if total_length is None else total_length
     if count < steps:
         raise ValueError(f"pad_packed_sequence: expected total_length of {steps} or more, got {total_length}")
     samples = int(batch_sizes[0])
-    rows = _rows(batch_sizes._data, order, data.shape[0], *_strides(count, samples, batch_first))
-    shape = (samples, count) if batch_first else (count, samples)
-    lengths = wrap(_counts(batch_sizes._data, samples), None, 0)
-    return Spread.apply(data, rows, shape, padding_value), lengths if places is None else index_select(
-        lengths, 0, places
-    )
+    rows = _rows(batch_sizes, order, data.shape[0], *_strides(count, samples, batch_first))
+    padded = Spread.apply(data, rows, (samples, count) if batch_first else (count, samples), padding_value)
+    lengths = wrap(_counts(batch_sizes, samples), None, 0)
+    return padded, lengths if places is None else index_select(lengths, 0, places)
 
 
 def repack(x: Tensor, like: PackedSequence) -> PackedSequence:
     """What `pad_packed_sequence(like)` gave, after a layer that kept its steps and samples, packed in the same way."""
     count, samples = x.shape[:2]
-    rows = _rows(like.batch_sizes._data, like.sorted_indices, like.data.shape[0], samples, 1)
+    rows = _rows(positions(like.batch_sizes, "batch_sizes"), like.sorted_indices, like.data.shape[0], samples, 1)
     return like._replace(data=index_select(x.reshape(count * samples, *x.shape[2:]), 0, rows))
 
 
@@ -214,8 +214,8 @@ def pad_sequence(
     first = xs[0]
     for x in xs:
         if not x.shape or x.shape[1:] != first.shape[1:] or x.dtype != first.dtype:
-            like = f"(L, {', '.join(map(str, first.shape[1:]))}) of {first.dtype}" if first.shape else "(L, ...)"
-            raise ValueError(f"pad_sequence: expected sequences {like}, got {x.shape} of {x.dtype}")
+            like = ", ".join(map(str, ("L", *first.shape[1:])))
+            raise ValueError(f"pad_sequence: expected sequences ({like}) of {first.dtype}, got {x.shape} of {x.dtype}")
     return Pad.apply(bool(batch_first), padding_value, padding_side == "left", *xs)
 
 
