@@ -2,6 +2,8 @@
 
 import re
 
+import hotloop
+import numpy as np
 import pytest
 from helpers import ROOT, data_folder, python
 
@@ -34,6 +36,31 @@ def test_mnist_cnn(tmp_path):
         assert (tmp_path / f"mnist_cnn_{picture}.png").stat().st_size > 10_000
 
 
+def test_temperature(tmp_path):
+    part = "--seeds", 1, "--epochs", 5
+    series = data_folder("series") / "daily-min-temperatures.csv"
+    out = python(ROOT / "examples/temperature.py", "--csv", series, *part, cwd=tmp_path)
+    persistence, gru = (float(re.search(rf"{name} +RMSE ([\d.]+)", out)[1]) for name in ("persistence", "GRU, seed 0"))
+    assert persistence == pytest.approx(2.481, abs=1e-3)
+    assert gru < 0.9 * persistence
+    assert (tmp_path / "temperature.png").stat().st_size > 10_000
+
+
+def test_char_lm(tmp_path):
+    part = "--hidden", 64, "--streams", 16, "--epochs", 1, "--save", "kept.safetensors", "--length", 100
+    text = (data_folder("text") / "tinyshakespeare.txt").read_text(encoding="utf-8")
+    (tmp_path / "part.txt").write_text(text[:400_000], encoding="utf-8")
+    out = python(ROOT / "examples/char_lm.py", "--text", "part.txt", *part, cwd=tmp_path)
+    by_frequency = float(re.search(r"by their frequency alone: ([\d.]+) bits", out)[1])
+    learnt = float(re.search(r"held-out loss, as one stream: [\d.]+ nats, ([\d.]+) bits", out)[1])
+    assert by_frequency == pytest.approx(4.78, abs=0.01)
+    assert learnt < 0.75 * by_frequency
+    # what was kept is what wrote
+    again = python(ROOT / "examples/char_lm.py", "--load", "kept.safetensors", "--length", 100, cwd=tmp_path)
+    assert len(again) == 1 + 100 + 1
+    assert out.endswith(again)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -49,4 +76,31 @@ def test_mnist_says_what_it_needs_in_a_line(tmp_path, arguments, says):
     (tmp_path / "short/train-images-idx3-ubyte.gz").write_bytes(b"no gzip")
     with pytest.raises(AssertionError, match=rf"^exit [12]\n\n(.*: )?{says}[^\n]*\n$") as error:
         python(ROOT / "examples/mnist_cnn.py", *arguments, cwd=tmp_path)
+    assert "Traceback" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("temperature", (), "error: the following arguments are required: --csv"),
+        ("temperature", ("--csv", "nowhere"), "--csv: no file nowhere"),
+        ("temperature", ("--csv", "short"), "short: expected a headline, then lines of a date and a temperature"),
+        ("temperature", ("--csv", "short", "--plot", "no/where.png"), "--plot: no folder no"),
+        ("char_lm", (), "error: expected --text FILE, to learn from it, or --load FILE"),
+        ("char_lm", ("--text", "short"), "short: expected a longer text, got 11 characters"),
+        ("char_lm", ("--text", "short", "--save", "no/where"), "--save: no folder no"),
+        ("char_lm", ("--load", "short"), "short: not a safetensors file"),
+        ("char_lm", ("--load", "foreign"), "foreign: not kept by this program"),
+        (
+            "char_lm",
+            ("--load", "short", "--temperature", "0"),
+            "error: argument --temperature: .* more than 0, got 0.0",
+        ),
+    ],
+)
+def test_sequences_say_what_they_need_in_a_line(tmp_path, name, arguments, says):
+    (tmp_path / "short").write_text("Date\nMonday")
+    hotloop.save({"alphabet": np.arange(3)}, tmp_path / "foreign")
+    with pytest.raises(AssertionError, match=rf"^exit [12]\n\n(usage: (.*\n)+)?(.*: )?{says}[^\n]*\n$") as error:
+        python(ROOT / f"examples/{name}.py", *arguments, cwd=tmp_path)
     assert "Traceback" not in str(error.value)
