@@ -120,6 +120,7 @@ from .response_norm import LocalResponseNorm
 from .shape import Flatten, Identity, Unflatten
 from .shuffling import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from .softmax import LogSoftmax, Softmax, Softmax2d, Softmin
+from .sparse import SparseGradient
 from .tape import Function
 from .tensor import Tensor
 from .unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
@@ -265,6 +266,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SparseGradient",
     "Tanh",
     "Tanhshrink",
     "Tensor",

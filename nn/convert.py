@@ -9,6 +9,7 @@ import numpy as np
 
 from . import dtypes
 from .doors import copy_into, empty, from_host, same_device, to_host
+from .sparse import SparseGradient
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -191,8 +192,12 @@ class Conversions:
         memo[id(self)] = out
         out.__dict__.update(copy.deepcopy(self._attributes(), memo))
         if self._has_grad:
-            copy_into(out._gradient(), self._grad_buffer)
-            out._has_grad = True
+            gradient = self._grad_buffer
+            if type(gradient) is SparseGradient:
+                out.grad = gradient.to(None, None)
+            else:
+                copy_into(out._gradient(), gradient)
+                out._has_grad = True
         return out
 
     def __reduce_ex__(self, protocol: Any) -> tuple:

@@ -11,6 +11,7 @@ from .dtypes import int64
 from .factory import new_parameter
 from .module import Module
 from .parameter import Parameter
+from .sparse import coalesced
 from .tape import Function
 from .tensor import Tensor, as_tensor
 
@@ -21,20 +22,32 @@ class EmbeddingFunction(Function):
     """Rows of weight by ids of any shape; padding_idx -1: none."""
 
     @staticmethod
-    def forward(ctx, weight, ids, padding_idx, scale_grad_by_freq):
+    def forward(ctx, weight, ids, padding_idx, scale_grad_by_freq, sparse):
         y = empty((ids.size, weight.shape[1]), weight.dtype, ctx.device)
         ctx.save(ids)
-        ctx.options = padding_idx, scale_grad_by_freq
+        ctx.options, ctx.sparse, ctx.table = (padding_idx, scale_grad_by_freq), sparse, weight.shape
         call("embedding.embedding_forward", y, weight, ids.reshape(-1))
         return y.reshape(*ids.shape, weight.shape[1])
 
     @staticmethod
     def backward(ctx, dy):
-        (ids,) = ctx.saved
+        ids = ctx.saved[0].reshape(-1)
+        dy = dy.reshape(ids.size, ctx.table[1])
+        if ctx.sparse and ends_at_leaf(ctx, 0):
+            return coalesced(dy, ids, ctx.table, ctx.options[0]), None, None, None, None
         dw, accumulate = ctx.grad_into(0)
-        dy = dy.reshape(ids.size, dw.shape[1])
-        call("embedding.embedding_backward", dw, dy, ids.reshape(-1), *ctx.options, accumulate)
-        return dw, None, None, None
+        call("embedding.embedding_backward", dw, dy, ids, *ctx.options, accumulate)
+        return dw, None, None, None, None
+
+
+def ends_at_leaf(ctx, i: int) -> bool:
+    """Whether argument i was made by nothing: what makes a tensor wants a whole gradient."""
+    return type(ctx.edges[i]) is not tuple
+
+
+def check_sparse(sparse: bool, scale_grad_by_freq: bool, what: str) -> None:
+    if sparse and scale_grad_by_freq:
+        raise ValueError(f"{what}: scale_grad_by_freq is not supported with sparse gradients")
 
 
 def as_ids(input: Any, what: str) -> Tensor:
@@ -88,12 +101,14 @@ def embedding(
     max_norm            scale rows that are looked up down to this norm, in place
     norm_type           the order of that norm
     scale_grad_by_freq  divide a row's gradient by how often its id stands in input
+    sparse              the gradient of a leaf is a SparseGradient: the rows that were used
     """
     weight, ids = as_tensor(weight), as_ids(input, "embedding")
     check_table(weight, "embedding")
     padding = padding_row(padding_idx, weight.shape[0], "embedding")
     renorm(weight, ids, max_norm, norm_type)
-    return EmbeddingFunction.apply(weight, ids, padding, bool(scale_grad_by_freq))
+    check_sparse(sparse, scale_grad_by_freq, "embedding")
+    return EmbeddingFunction.apply(weight, ids, padding, bool(scale_grad_by_freq), bool(sparse))
 
 
 class Embedding(Module):
@@ -142,6 +157,8 @@ class Embedding(Module):
             self.reset_parameters()
         else:
             self.weight = given_table(_weight, (num_embeddings, embedding_dim), device, _freeze)
+        if sparse:
+            self.weight._by_rows = True
 
     def reset_parameters(self) -> None:
         """Draw new initial values."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from .doors import call, contiguous, copy_into, empty, one, same_device
 from .mode import mode
+from .sparse import SparseGradient
 from .tape import Context
 from .tensor import Tensor
 
@@ -69,6 +70,8 @@ def grad(
 
 def _copy(array: Any) -> Any:
     """An array of the caller's own: two gradients may look at the same memory."""
+    if type(array) is SparseGradient:
+        return array
     copy = empty(array.shape, array.dtype, same_device(array))
     copy_into(copy, array)
     return copy
@@ -212,12 +215,14 @@ def _to_leaf(leaf: Tensor, gradient: Any, late: dict, found: dict | None) -> Non
     if found is None and not leaf._hooks:
         _accumulate(leaf, gradient)
     else:
-        late[leaf] = gradient if leaf not in late else _sum(late[leaf], gradient)
+        late[leaf] = gradient if leaf not in late else _sum_with_rows(late[leaf], gradient)
 
 
 def _accumulate(leaf: Tensor, gradient: Any) -> None:
     """Add to `.grad`, unless backward has written there already (see Context.grad_into)."""
-    if gradient is not leaf._grad_buffer:
+    if type(gradient) is SparseGradient:
+        leaf._add_rows(gradient)
+    elif gradient is not leaf._grad_buffer:
         buffer = leaf._gradient()
         if leaf._has_grad:
             call("elementwise.add_forward", buffer, buffer, contiguous(gradient))
@@ -233,6 +238,13 @@ def _sum(a: Any, b: Any) -> Any:
     return total
 
 
+def _sum_with_rows(a: Any, b: Any) -> Any:
+    """The same of gradients of a leaf, of which either may be a SparseGradient."""
+    if type(a) is SparseGradient and type(b) is SparseGradient:
+        return a.plus(b)
+    return _sum(*(g.to_dense() if type(g) is SparseGradient else g for g in (a, b)))
+
+
 def _hooked(hooks: dict, gradient: Any, retaining: bool = True) -> Any:
     """The gradient after all hooks have seen it, in the order they came; the one that retains it sees the last."""
     for key in sorted(hooks):
@@ -241,7 +253,8 @@ def _hooked(hooks: dict, gradient: Any, retaining: bool = True) -> Any:
             continue
         new = hook(gradient)
         if new is not None:
-            new = (new if isinstance(new, Tensor) else Tensor(new))._data
+            if type(new) is not SparseGradient:
+                new = (new if isinstance(new, Tensor) else Tensor(new))._data
             if new.shape != gradient.shape:
                 raise RuntimeError(f"hook: expected a gradient of shape {gradient.shape}, got {new.shape}")
             gradient = _cast(new, gradient.dtype)
@@ -272,6 +285,8 @@ def _fitted(node: Context, i: int, gradient: Any, shape: tuple, dtype: np.dtype)
 def _cast(array: Any, dtype: np.dtype) -> Any:
     if array.dtype == dtype:
         return array
+    if type(array) is SparseGradient:
+        return array.to(None, dtype)
     cast = empty(array.shape, dtype, same_device(array))
     copy_into(cast, array)
     return cast

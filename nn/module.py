@@ -9,10 +9,10 @@ import numpy as np
 
 from . import hooks
 from .convert import as_device
-from .doors import call
 from .factory import float_dtype
 from .lazy import is_lazy
 from .members import MODULE, Members
+from .sparse import SparseGradient
 from .state_dict import IncompatibleKeys, collect
 from .state_dict import load as load_state
 from .tensor import Tensor
@@ -158,8 +158,8 @@ class Module(Members):
         for parameter in self.parameters():
             if set_to_none:
                 parameter.grad = None
-            elif parameter.grad is not None:
-                call("elementwise.fill_forward", parameter.grad, 0.0)
+            else:
+                parameter._zero_gradient()
 
     # ---- state
 
@@ -212,4 +212,6 @@ def _destination(*args, **kwargs) -> tuple[str | None, np.dtype | None]:
 
 def _converted(array, device: str | None, dtype: np.dtype | None):
     """`array` on `device`, and of `dtype` when it is of a floating one; itself when it is that already."""
+    if type(array) is SparseGradient:
+        return array.to(device, dtype)
     return Tensor(array).to(device=device, dtype=dtype if array.dtype.kind == "f" else None).data

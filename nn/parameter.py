@@ -21,6 +21,8 @@ class Parameter(Tensor):
 
     # where it lies in an optimizer's flat buffers; the optimizer's own
     _place: Any = None
+    # whether its gradients will be SparseGradients: an optimizer need not make room for others
+    _by_rows: bool = False
 
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
         if data is None:

@@ -107,7 +107,7 @@ class Context:
             return empty(edge._data.shape, edge._data.dtype, self.device), False
         handed.add(edge)
         buffer = edge._grad_buffer
-        return edge._gradient() if buffer is None else buffer, edge._has_grad
+        return buffer if type(buffer) is _ndarray else edge._gradient(), edge._has_grad
 
     def name(self) -> str:
         return self.function.__name__

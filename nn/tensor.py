@@ -14,6 +14,7 @@ from .doors import adopt, call, contiguous, copy_into, empty, from_host, host_ar
 from .handle import RemovableHandle
 from .mode import mode
 from .pool import Block
+from .sparse import SparseGradient
 
 __all__ = ["Tensor", "as_array", "as_tensor", "version_of", "wrap"]
 
@@ -27,7 +28,7 @@ class Tensor(Described, Conversions, Attached):
     `Tensor(array, requires_grad=False)` wraps a NumPy or CUDA array without copying; lists become float32.
 
     data           the array
-    grad           the gradient that backward accumulated, an array, or None; assignable
+    grad           the gradient that backward accumulated, an array (or a SparseGradient), or None; assignable
     requires_grad  whether operations on it are recorded
     """
 
@@ -139,15 +140,18 @@ class Tensor(Described, Conversions, Attached):
             if self._grad_buffer is self._loose:
                 self._grad_buffer = self._loose = None
             return
-        array = value._data if isinstance(value, Tensor) else value if type(value) is _ndarray else as_array(value)
+        array = value._data if isinstance(value, Tensor) else value if type(value) is _ndarray else _as_gradient(value)
         data, buffer = self._data, self._grad_buffer
         if array.shape != data.shape:
             raise ValueError(f"grad: expected the tensor's shape {data.shape}, got {array.shape}")
         if array.dtype != data.dtype:
             raise TypeError(f"grad: expected the tensor's dtype {data.dtype}, got {array.dtype}; cast it first")
-        if (type(array) is _ndarray) != (type(data) is _ndarray):
-            raise ValueError(f"grad: expected an array on {self.device}, got one on {same_device(array)}")
-        if array is not buffer:
+        given = array.values if type(array) is SparseGradient else array
+        if (type(given) is _ndarray) != (type(data) is _ndarray):
+            raise ValueError(f"grad: expected an array on {self.device}, got one on {same_device(given)}")
+        if given is not array:
+            self._grad_buffer = self._loose = array
+        elif array is not buffer:
             if buffer is None or buffer is self._loose:
                 self._grad_buffer = self._loose = contiguous(array)
             else:
@@ -155,12 +159,33 @@ class Tensor(Described, Conversions, Attached):
         self._has_grad = True
 
     def _gradient(self) -> Any:
-        """The buffer for the gradient, made at first use."""
+        """The buffer for the gradient, made at first use; rows that are there go into it."""
         buffer = self._grad_buffer
         if buffer is None:
             data = self._data
             buffer = self._grad_buffer = self._loose = empty(data.shape, data.dtype, self.device)
+        elif type(buffer) is SparseGradient:
+            buffer = self._grad_buffer = self._loose = buffer.to_dense()
         return buffer
+
+    def _zero_gradient(self) -> None:
+        """Fill the gradient, where there is one, with zeros; one of few rows has none then."""
+        if self._has_grad:
+            if type(self._grad_buffer) is SparseGradient:
+                self._grad_buffer.zero_()
+            else:
+                call("elementwise.fill_forward", self._grad_buffer, 0.0)
+
+    def _add_rows(self, rows: SparseGradient) -> None:
+        """Accumulate a gradient of few rows. It stays one until a gradient of all rows comes."""
+        buffer = self._grad_buffer
+        if not self._has_grad:
+            self._grad_buffer = self._loose = rows
+        elif type(buffer) is SparseGradient:
+            self._grad_buffer = self._loose = buffer.plus(rows)
+        else:
+            rows.add_to(buffer)
+        self._has_grad = True
 
     def backward(
         self, grad: Any = None, retain_graph: bool = False, create_graph: bool = False, *, gradient: Any = None
@@ -289,6 +314,10 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor, without copying where it can be: a tensor of that dtype and device comes back itself."""
     out = data if isinstance(data, Tensor) else Tensor(data)
     return out if dtype is None and device is None else out.to(dtype=dtype, device=device)
+
+
+def _as_gradient(value: Any) -> Any:
+    return value if type(value) is SparseGradient else as_array(value)
 
 
 def as_array(data: Any) -> Any:

@@ -71,6 +71,9 @@ def _special(path, s):
         return {"K": s["N"]}, {"x": np.ones(s["N"], bool)}
     if path == "sequence.rows_forward":
         return {"M": s["N"] * s["T"]}, {"counts": np.full(s["T"], s["N"])}
+    if path in ("sgd.sgd_rows_update", "sparse_adam.sparse_adam_update"):
+        # rows ascend; no weight decay
+        return {}, {"rows": np.arange(s["K"]), "hyper": np.array([0.1, 0.9, 0.9, 0.0])}
     if path.startswith("loss_distance.pairwise"):
         return {}, {"p": 3.0}
     return {}, {"p": 2} if path == "loss_multiclass.multi_margin_forward" else {}

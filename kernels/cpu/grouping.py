@@ -30,6 +30,15 @@ def check_ids(indices, size):
 
 
 @compiled
+def check_rows(rows, size):
+    """Refuse rows outside 0 .. size-1, and those that do not ascend."""
+    for k in range(1, rows.size):
+        if rows[k] <= rows[k - 1]:
+            raise ValueError("rows: expected them to ascend, each named once")
+    check_ids(rows, size)
+
+
+@compiled
 def _bits(n):
     """Digits of n in base 2."""
     bits = 0
