@@ -9,11 +9,11 @@ LEARNING_RATE = 1e-3
 
 
 def with_hotloop(model, parameters, x, target):
-    """`model` is a module, `parameters` the arrays that its parameters begin with; targets (N, 1) are regressed on."""
+    """`model` is a module, `parameters` the arrays that its parameters begin with; real targets are regressed on."""
     for parameter, value in zip(model.parameters(), parameters, strict=True):
         parameter.data = value.copy()
     optimizer = optim.Adam(model.parameters(), lr=LEARNING_RATE)
-    loss_function = nn.MSELoss() if target.ndim == 2 else nn.CrossEntropyLoss()
+    loss_function = nn.MSELoss() if target.dtype.kind == "f" else nn.CrossEntropyLoss()
     x, target = hotloop.tensor(x), hotloop.tensor(target)
 
     def run():
@@ -32,7 +32,7 @@ def with_torch(model, parameters, x, target):
         for parameter, value in zip(model.parameters(), parameters, strict=True):
             parameter.copy_(torch.from_numpy(value))
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
-    loss_function = torch.nn.MSELoss() if target.ndim == 2 else torch.nn.CrossEntropyLoss()
+    loss_function = torch.nn.MSELoss() if target.dtype.kind == "f" else torch.nn.CrossEntropyLoss()
     x, target = torch.from_numpy(x), torch.from_numpy(target)
 
     def run():
@@ -51,7 +51,7 @@ def with_jax(forward, parameters, x, target):
 
     def loss_of(parameters, x, target):
         y = forward(parameters, x)
-        if target.ndim == 2:
+        if target.dtype.kind == "f":
             return ((y - target) ** 2).mean()
         return optax.softmax_cross_entropy_with_integer_labels(y, target).mean()
 
@@ -77,10 +77,14 @@ def with_jax(forward, parameters, x, target):
 def with_keras(layers, parameters, x, target):
     """`layers` are Keras's, with built inputs; `parameters` in its layouts."""
     keras = peer("keras")
-    model = keras.Sequential([keras.Input(x.shape[1:]), *layers])
+    model = keras.Sequential([keras.Input(x.shape[1:], dtype=x.dtype.name), *layers])
     model.set_weights(parameters)
     losses = keras.losses
-    loss = losses.MeanSquaredError() if target.ndim == 2 else losses.SparseCategoricalCrossentropy(from_logits=True)
+    loss = (
+        losses.MeanSquaredError()
+        if target.dtype.kind == "f"
+        else losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
     model.compile(keras.optimizers.Adam(LEARNING_RATE), loss)
     x, target = keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(target)
     return lambda: np.float32(model.train_on_batch(x, target))
