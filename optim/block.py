@@ -1,12 +1,14 @@
 """The parameters of a group that share a dtype and a device: where they lie, their state, and a step's kernel calls.
 
 State lies as the parameters do: one flat array for each kind of state, slices on 64-byte boundaries in the order of the
-group. Counters (the step count) are float64 arrays with one entry a parameter. A run is a stretch of neighbours that
-have gradients and counters that are alike: one kernel call. Runs are kept until a gradient appears or disappears.
+group, each in the shape that the rule wants. Counters (the step count) are float64 arrays with one entry a parameter. A
+run is a stretch of neighbours that have gradients and counters that are alike: one kernel call. Runs are kept until a
+gradient appears or disappears.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,16 +27,18 @@ class Block:
         "current",
         "device",
         "dtype",
+        "offsets",
         "parameters",
         "places",
         "runs",
+        "shape_of",
         "size",
         "states",
         "versions",
         "watch",
     )
 
-    def __init__(self, parameters: list, counters: dict[str, float]):
+    def __init__(self, parameters: list, counters: dict[str, float], shape_of: Callable):
         first = parameters[0]
         self.parameters, self.dtype, self.device = parameters, first._data.dtype, first.device
         self.begins: list[int] = []
@@ -43,8 +47,11 @@ class Block:
             self.begins.append(self.size)
             self.size += padded(p._data.size, self.dtype.itemsize)
         self.places: list[Place] = lay(parameters)
-        # kinds of state by name; made when the rule first asks for them
+        # (kind of state, shape of a parameter) -> shape of its state, or None
+        self.shape_of = shape_of
+        # kinds of state by name, and where each parameter's begins; made when the rule first asks for them
         self.states: dict[str, Any] = {}
+        self.offsets: dict[str, list[int]] = {}
         self.counters = {name: empty((len(parameters),), FLOAT64, self.device) for name in counters}
         for name, value in counters.items():
             call("elementwise.fill_forward", self.counters[name], value)
@@ -77,13 +84,22 @@ class Block:
     def state(self, name: str) -> Any:
         """The flat array of one kind of state, zero when it is first asked for."""
         if name not in self.states:
-            self.states[name] = zeros(self.size, self.dtype, self.device)
+            offsets, size = [], 0
+            for place in self.places:
+                offsets.append(size)
+                shape = self.shape_of(name, place.data.shape)
+                if shape is not None:
+                    size += padded(math.prod(shape), self.dtype.itemsize)
+            self.states[name], self.offsets[name] = zeros(size, self.dtype, self.device), offsets
         return self.states[name]
 
     def state_of(self, i: int, name: str) -> Any:
-        """The state of parameter i, in its shape; a view."""
-        data = self.places[i].data
-        return self.state(name)[self.begins[i] : self.begins[i] + data.size].reshape(data.shape)
+        """The state of parameter i, in its shape, a view; None where the rule keeps no such state for it."""
+        shape = self.shape_of(name, self.places[i].data.shape)
+        if shape is None:
+            return None
+        flat, begin = self.state(name), self.offsets[name][i]
+        return flat[begin : begin + math.prod(shape)].reshape(shape)
 
     def counter_of(self, i: int, name: str) -> Any:
         """The counter of parameter i; a view without dimensions."""
@@ -97,33 +113,38 @@ class Block:
     def take(self, i: int, old: Block, j: int) -> None:
         """Carry what `old` kept for its parameter j over to parameter i, in this block's dtype."""
         for name in old.states:
-            source = old.state_of(j, name)
+            source, target = old.state_of(j, name), self.state_of(i, name)
+            if source is None or target is None or source.size != target.size:
+                continue
             if old.device != self.device:
                 source = from_host(to_host(source), self.device)
-            if source.size == self.places[i].data.size:
-                call("elementwise.copy_forward", self.state_of(i, name).reshape(-1), source.reshape(-1))
+            call("elementwise.copy_forward", target.reshape(-1), source.reshape(-1))
         for name in old.counters:
             value = to_host(old.counters[name])[j]
             call("elementwise.fill_forward", self.counters[name][i : i + 1], float(value))
 
     # ---- runs
 
-    def plan(self, states: tuple, hyper, flags: tuple, alike: Callable) -> None:
-        """Make the runs; states names the kinds of state the kernel takes, None for one that is absent.
-
-        alike  (counters of a parameter) -> what neighbours must have equal to be updated by one call
-        """
+    def look(self) -> list[int]:
+        """Take note of where the parameters are and of those that have gradients; which ones have."""
         self.places = lay(self.parameters)
         self.watch = [
             (p, place.data, place.grad, p._has_grad) for p, place in zip(self.parameters, self.places, strict=True)
         ]
         self.versions = [p._version for p in self.parameters if p._has_grad]
+        self.current = True
+        return [i for i, p in enumerate(self.parameters) if p._has_grad]
+
+    def plan(self, states: tuple, hyper, flags: tuple, alike: Callable) -> None:
+        """Make the runs; states names the kinds of state the kernel takes, None for one that is absent.
+
+        alike  (counters of a parameter) -> what neighbours must have equal to be updated by one call
+        """
+        with_gradient = self.look()
         arrays = [self.state(name) if name else None for name in states]
         keys = [alike(counts) for counts in self.counts()]
-        with_gradient = [i for i, p in enumerate(self.parameters) if p._has_grad]
         stretches = self._stretches(with_gradient, keys)
         self.runs = [self._arguments(first, last, arrays, hyper, flags) for first, last in stretches]
-        self.current = True
 
     def _stretches(self, indices: list[int], keys: list) -> list[tuple[int, int]]:
         out: list[tuple[int, int]] = []

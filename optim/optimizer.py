@@ -10,7 +10,8 @@ An optimizer that is one pass over flat arrays is a subclass that says what its 
     alike     (counters of a parameter) -> what neighbours must have in common to be updated by one call
     check     (group) -> raises ValueError for options out of range
 
-A counter whose name begins with "_" stays out of the state_dict. Others override `_update`.
+A counter whose name begins with "_" stays out of the state_dict. A rule for whole matrices, or one with state of other
+shapes than the parameter's (`state_shape`), makes its kernel calls in `_plan`; others override `_update` or `step`.
 """
 
 from __future__ import annotations
@@ -68,6 +69,11 @@ class Optimizer:
         return counts
 
     @staticmethod
+    def state_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The shape of one kind of state of a parameter; None: it has none of this kind."""
+        return shape
+
+    @staticmethod
     def check(group: dict) -> None:
         """Raise ValueError for options that are out of range."""
 
@@ -103,7 +109,7 @@ class Optimizer:
             if not is_lazy(p) and p._data.dtype.kind == "f":
                 together.setdefault((p._data.dtype, p.device), []).append(p)
         kept = {id(p): (block, i) for block in group.blocks for i, p in enumerate(block.parameters)}
-        group.blocks = [Block(parameters, self.counters) for parameters in together.values()]
+        group.blocks = [Block(parameters, self.counters, self.state_shape) for parameters in together.values()]
         for block in group.blocks:
             for i, p in enumerate(block.parameters):
                 if id(p) in kept:
@@ -116,7 +122,11 @@ class Optimizer:
         states, flags = group.layout()
         for block in group.blocks:
             if block.stale():
-                block.plan(states, group.hyper_on(block.device), flags, self.alike)
+                self._plan(group, block, states, flags)
+
+    def _plan(self, group: ParamGroup, block: Block, states: tuple, flags: tuple) -> None:
+        """Make the kernel calls of a block's step."""
+        block.plan(states, group.hyper_on(block.device), flags, self.alike)
 
     # ---- the step
 

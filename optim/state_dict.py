@@ -103,7 +103,8 @@ def _state_of(optimizer, group, block, i: int) -> dict[str, Tensor]:
     for name in optimizer.states(group):
         if name:
             block.state(name)
-    return kept | {name: Tensor(block.state_of(i, name)) for name in block.states}
+    arrays = {name: block.state_of(i, name) for name in block.states}
+    return kept | {name: Tensor(array) for name, array in arrays.items() if array is not None}
 
 
 def _fitting(position: int, parameter, names: list[str], optimizer, kept: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,14 +114,16 @@ def _fitting(position: int, parameter, names: list[str], optimizer, kept: Mappin
         if value is None:
             continue
         array = as_tensor(f"state {position} {name}", value)
-        expected = () if name in optimizer.counters else parameter.shape
+        expected = () if name in optimizer.counters else optimizer.state_shape(name, parameter.shape)
+        if expected is None:
+            raise ValueError(f"state of parameter {position}: expected no {name} for the shape {parameter.shape}")
         if tuple(array.shape) != tuple(expected) and not (expected == () and array.numel() == 1):
             raise ValueError(
                 f"state of parameter {position}: {name}: expected shape {tuple(expected)}, got {tuple(array.shape)}"
             )
         arrays[name] = array
-    missing = [name for name in names if name not in arrays]
-    if arrays and missing:
+    names = [name for name in names if optimizer.state_shape(name, parameter.shape) is not None]
+    if arrays and not set(names) <= set(arrays):
         raise ValueError(f"state of parameter {position}: expected {', '.join(names)}, got {', '.join(arrays)}")
     return arrays
 
@@ -132,6 +135,8 @@ def _put(optimizer, block, i: int, arrays: dict[str, Any]) -> None:
         call("elementwise.fill_forward", block.counters[name][i : i + 1], float(value))
     for name in {*block.states, *arrays} - set(optimizer.counters):
         target = block.state_of(i, name)
+        if target is None:
+            continue
         if name in arrays:
             source = arrays[name].to(block.device)
             call("elementwise.copy_forward", target, source.data)
