@@ -6,6 +6,8 @@ are added up across their lanes at the end, all of them at once.
 
                  block (4 x 4 on AVX-512)      16 accumulators, 8 loads for 16 fused multiply-adds a step
     m == 1       1 x 8                         B is read once: bound by the memory it comes from
+
+The sum of two products, as in a recurrent cell, is one pass: the accumulators run along one depth, then the other.
 """
 
 import numpy as np
@@ -15,13 +17,14 @@ from numba.extending import intrinsic
 
 from .. import shared
 from ..jit import compiled, parallel_for, standalone
+from ..shared import prepare
 from .epilogue import beginning, finish_rows, in_registers, with_activation
 from .pack import address_of
 from .target import DOUBLE_LANES, FLOAT_LANES, MASKED, VECTOR_BYTES
 from .tile import ADD, FROM_BIAS, Emitter, has
 from .tiles import CHUNK_WORK, SMALL
 
-_i32, _i64 = ir.IntType(32), ir.IntType(64)
+_i1, _i64 = ir.IntType(1), ir.IntType(64)
 
 ROWS = 4
 NEAR = 2**19  # bytes that stay in L2
@@ -35,11 +38,11 @@ def _blocks(lanes):
 class _Block:
     """One block: vectors of A's rows and B's columns from their addresses."""
 
-    def __init__(self, e, shape, rows, columns, a, a_line, b, b_line):
-        self.e, (self.height, self.width) = e, shape
-        self.a = [e.line(a, a_line, i, rows) for i in range(self.height)]
-        self.b = [e.line(b, b_line, j, columns) for j in range(self.width)]
-        self.cells = [(i, j) for i in range(self.height) for j in range(self.width)]
+    def __init__(self, e, cells, rows, columns, a, a_line, b, b_line):
+        self.e, self.cells = e, cells
+        height, width = (1 + max(places) for places in zip(*cells, strict=True))
+        self.a = [e.line(a, a_line, i, rows) for i in range(height)]
+        self.b = [e.line(b, b_line, j, columns) for j in range(width)]
 
     def step(self, offset, sums, mask=None):
         e = self.e
@@ -62,8 +65,29 @@ def _across_lanes(e, vectors):
     return vectors[0]
 
 
-def _emit(e, block, depth, columns, c, ldc, rows, start, bias, relu):
-    """Sums over the depth, then what becomes of them."""
+def _emit(e, shape, operands, more, rows, columns, c, ldc, start, bias, relu):
+    """Sums over the depth of `operands`, then over that of `more` if it has any, then what becomes of them."""
+    builder = e.builder
+    cells = [(i, j) for i in range(shape[0]) for j in range(shape[1])]
+    before, product, done = builder.block, builder.append_basic_block("product"), builder.append_basic_block("done")
+    builder.branch(product)
+    builder.position_at_end(product)
+    second, sums = builder.phi(_i1), {cell: builder.phi(e.vector) for cell in cells}
+    depth, *places = (builder.select(second, y, x) for x, y in zip(operands, more, strict=True))
+    totals = _along(e, _Block(e, cells, rows, columns, *places), depth, sums)
+    for truth, values, block in ((0, dict.fromkeys(cells, e.zero), before), (1, totals, builder.block)):
+        second.add_incoming(ir.Constant(_i1, truth), block)
+        for cell, phi in sums.items():
+            phi.add_incoming(values[cell], block)
+    goes_on = builder.icmp_signed(">", more[0], ir.Constant(_i64, 0))
+    builder.cbranch(builder.and_(goes_on, builder.not_(second)), product, done)
+    builder.position_at_end(done)
+    result = _across_lanes(e, [totals[cell] for cell in cells])
+    _hand_out(e, result, shape, columns, c, ldc, rows, start, bias, relu)
+
+
+def _along(e, block, depth, sums):
+    """The sums with what a depth adds to them."""
     builder, zero = e.builder, ir.Constant(_i64, 0)
     whole = builder.and_(depth, ir.Constant(_i64, -e.lanes))
     loop, after = builder.append_basic_block("step"), builder.append_basic_block("rest")
@@ -72,10 +96,10 @@ def _emit(e, block, depth, columns, c, ldc, rows, start, bias, relu):
     builder.position_at_end(loop)
     at = builder.phi(_i64)
     at.add_incoming(zero, before)
-    sums = {cell: builder.phi(e.vector) for cell in block.cells}
-    following = block.step(e.bytes(at), sums)
-    for cell, phi in sums.items():
-        phi.add_incoming(e.zero, before)
+    running = {cell: builder.phi(e.vector) for cell in block.cells}
+    following = block.step(e.bytes(at), running)
+    for cell, phi in running.items():
+        phi.add_incoming(sums[cell], before)
         phi.add_incoming(following[cell], loop)
     end = builder.add(at, ir.Constant(_i64, e.lanes))
     at.add_incoming(end, loop)
@@ -84,21 +108,34 @@ def _emit(e, block, depth, columns, c, ldc, rows, start, bias, relu):
     builder.position_at_end(after)
     totals = {cell: builder.phi(e.vector) for cell in block.cells}
     for cell, phi in totals.items():
-        phi.add_incoming(e.zero, before)
+        phi.add_incoming(sums[cell], before)
         phi.add_incoming(following[cell], loop)
-    # the last, partial vector: lanes that do not exist are zero in both operands
-    totals = block.step(e.bytes(whole), totals, e.lanes_below(builder.sub(depth, whole)))
-    result = _across_lanes(e, [totals[cell] for cell in block.cells])
-    _hand_out(e, result, block, columns, c, ldc, rows, start, bias, relu)
+    return _partial(e, block, depth, whole, totals)
 
 
-def _hand_out(e, result, block, columns, c, ldc, rows, start, bias, relu):
+def _partial(e, block, depth, whole, sums):
+    """The last vector, if a part of it is there: lanes that do not exist are zero in both operands."""
+    builder, before = e.builder, e.builder.block
+    rest, on = builder.append_basic_block("partial"), builder.append_basic_block("on")
+    builder.cbranch(builder.icmp_signed("<", whole, depth), rest, on)
+    builder.position_at_end(rest)
+    more = block.step(e.bytes(whole), sums, e.lanes_below(builder.sub(depth, whole)))
+    builder.branch(on)
+    builder.position_at_end(on)
+    totals = {cell: builder.phi(e.vector) for cell in block.cells}
+    for cell, phi in totals.items():
+        phi.add_incoming(sums[cell], before)
+        phi.add_incoming(more[cell], rest)
+    return totals
+
+
+def _hand_out(e, result, shape, columns, c, ldc, rows, start, bias, relu):
     """Store a block's results, which are side by side in a vector, row by row."""
-    builder, wide = e.builder, block.width
+    builder, (height, wide) = e.builder, shape
     row = Emitter(builder, e.dtype, wide)
     mask = row.lanes_below(columns)
-    places = [row.at(e.line(c, ldc, i, rows)) for i in range(block.height)]
-    values = [e.shuffle(result, result, list(range(i * wide, (i + 1) * wide))) for i in range(block.height)]
+    places = [row.at(e.line(c, ldc, i, rows)) for i in range(height)]
+    values = [e.shuffle(result, result, list(range(i * wide, (i + 1) * wide))) for i in range(height)]
     for flag, place_of in ((FROM_BIAS, lambda i: row.at(bias)), (ADD, lambda i: places[i])):
         before, more, on = builder.block, builder.append_basic_block("more"), builder.append_basic_block("on")
         builder.cbranch(has(builder, start, flag), more, on)
@@ -118,30 +155,33 @@ def _hand_out(e, result, block, columns, c, ldc, rows, start, bias, relu):
 
 
 @intrinsic
-def _dots(typingctx, like, single, rows, columns, depth, a, a_line, b, b_line, c, ldc, start, bias, relu):
-    """C[i, j] (+)= sum over p of A[i, p] * B[j, p] for one block of the type of `like`, a number; depth >= 1.
+def _dots(typingctx, like, single, rows, columns, operands, more, c, ldc, start, bias, relu):
+    """C[i, j] (+)= sum over p of A[i, p] * B[j, p] for one block of the type of `like`, a number.
 
     single          which block: the one of a single row
     rows, columns   the part of it that exists
-    a, a_line       address of A's corner; elements from row to row. b, b_line: likewise, of B's columns
+    operands        (depth, a, a_line, b, b_line): address of A's corner, elements from row to row, likewise of B's
+                    columns. more: a second product, likewise, whose sums are added; depth 0: none
     c, ldc          address of C's corner; elements between its rows
     start           as for tile
     relu            store max(C, 0)
     """
 
     def codegen(context, builder, signature, args):
-        _, single, rows, columns, depth, a, a_line, b, b_line, c, ldc, start, bias, relu = args
+        _, single, rows, columns, operands, more, c, ldc, start, bias, relu = args
         e = Emitter(builder, signature.args[0])
         single, relu = (builder.icmp_unsigned("!=", flag, ir.Constant(flag.type, 0)) for flag in (single, relu))
+        operands, more = ([builder.extract_value(x, i) for i in range(5)] for x in (operands, more))
         one, several = _blocks(e.lanes)
         with builder.if_else(single) as (if_single, if_several):
             for branch, shape in ((if_single, one), (if_several, several)):
                 with branch:
-                    block = _Block(e, shape, rows, columns, a, a_line, b, b_line)
-                    _emit(e, block, depth, columns, c, ldc, rows, start, bias, relu)
+                    _emit(e, shape, operands, more, rows, columns, c, ldc, start, bias, relu)
         return context.get_dummy_value()
 
-    return types.void(like, types.boolean, *(types.intp,) * 11, types.boolean), codegen
+    operands = types.UniTuple(types.intp, 5)
+    numbers = (types.intp,) * 4
+    return types.void(like, types.boolean, types.intp, types.intp, operands, operands, *numbers, types.boolean), codegen
 
 
 @compiled
@@ -151,34 +191,50 @@ def _step(m, lanes):
 
 
 @compiled
-def _blocks_of(like, item, lanes, m, first, last, k, a, a_line, b, b_line, c, ldc, start, bias, relu):
-    step, height = _step(m, lanes), min(ROWS, lanes)
-    for j in range(first, last, step):
-        wide, b_at = min(step, last - j), b + j * b_line * item
-        for i in range(0, m, height):
-            high, a_at, at = min(height, m - i), a + i * a_line * item, c + (i * ldc + j) * item
-            _dots(like, m == 1, high, wide, k, a_at, a_line, b_at, b_line, at, ldc, start, bias + j * item, relu != 0)
-
-
-@standalone
-def dots_32(m, first, last, k, a, a_line, b, b_line, c, ldc, start, bias, relu):
-    _blocks_of(np.float32(0), 4, FLOAT_LANES, m, first, last, k, a, a_line, b, b_line, c, ldc, start, bias, relu)
-
-
-@standalone
-def dots_64(m, first, last, k, a, a_line, b, b_line, c, ldc, start, bias, relu):
-    _blocks_of(np.float64(0), 8, DOUBLE_LANES, m, first, last, k, a, a_line, b, b_line, c, ldc, start, bias, relu)
+def _moved(operands, rows, columns, item):
+    """Operands from another row and column on."""
+    depth, a, a_line, b, b_line = operands
+    return depth, a + rows * a_line * item, a_line, b + columns * b_line * item, b_line
 
 
 @compiled
-def _columns(begin, end, size, m, n, k, a, b, c, ldc, start, epilogue):
+def _blocks_of(like, item, lanes, m, first, last, operands, more, c, ldc, start, bias, relu):
+    step, height = _step(m, lanes), min(ROWS, lanes)
+    for j in range(first, last, step):
+        wide = min(step, last - j)
+        for i in range(0, m, height):
+            high, at = min(height, m - i), c + (i * ldc + j) * item
+            both = _moved(operands, i, j, item), _moved(more, i, j, item)
+            _dots(like, m == 1, high, wide, *both, at, ldc, start, bias + j * item, relu != 0)
+
+
+@standalone
+def dots_32(m, first, last, k, a, a_line, b, b_line, k2, a2, a2_line, b2, b2_line, c, ldc, start, bias, relu):
+    operands, more = (k, a, a_line, b, b_line), (k2, a2, a2_line, b2, b2_line)
+    _blocks_of(np.float32(0), 4, FLOAT_LANES, m, first, last, operands, more, c, ldc, start, bias, relu)
+
+
+@standalone
+def dots_64(m, first, last, k, a, a_line, b, b_line, k2, a2, a2_line, b2, b2_line, c, ldc, start, bias, relu):
+    operands, more = (k, a, a_line, b, b_line), (k2, a2, a2_line, b2, b2_line)
+    _blocks_of(np.float64(0), 8, DOUBLE_LANES, m, first, last, operands, more, c, ldc, start, bias, relu)
+
+
+@compiled
+def _columns(begin, end, size, m, n, operands, more, c, ldc, start, bias, relu):
     """Chunks of `size` columns, for all rows."""
     first, last = begin * size, min(n, end * size)
-    relu = np.intp(in_registers(epilogue) and epilogue.relu)
     slot = shared.DOTS if c.itemsize == 4 else shared.DOTS + 1
-    operands = (a.address, a.line, b.address, b.line, address_of(c), ldc)
-    shared.call(slot, (m, first, last, k, *operands, start, address_of(epilogue.bias), relu))
+    shared.call(slot, (m, first, last, *operands, *more, address_of(c), ldc, start, address_of(bias), relu))
+
+
+@compiled
+def _finished_columns(begin, end, size, m, n, operands, more, c, ldc, start, epilogue):
+    """Likewise, and then the epilogue."""
+    relu = np.intp(in_registers(epilogue) and epilogue.relu)
+    _columns(begin, end, size, m, n, operands, more, c, ldc, start, epilogue.bias, relu)
     if not in_registers(epilogue):
+        first, last = begin * size, min(n, end * size)
         for i in range(m):
             at = i * ldc + first
             finish_rows(epilogue, c, at, at, last - first)
@@ -198,16 +254,31 @@ def suits(m, k, item, a, b):
 
 
 @compiled
-def dot_products(m, n, k, a, b, c, ldc, accumulate, epilogue):
-    """c (+)= a @ b, then the epilogue, of operands along the depth."""
-    lanes = VECTOR_BYTES // c.itemsize
-    step = _step(m, lanes)
+def _chunk(m, n, k, item):
+    """Columns of a chunk."""
+    step = _step(m, VECTOR_BYTES // item)
     # a few rows cost what reading B costs
     column_work = max(m, ROWS) * k
     size = n if column_work * n < SMALL else int(CHUNK_WORK) // column_work // step * step
-    size = max(size, step)
-    start = beginning(accumulate, 0, epilogue)
-    parallel_for(_columns, (n + size - 1) // size, 1, (size, m, n, k, a, b, c, ldc, start, epilogue))
+    return max(size, step)
+
+
+@compiled
+def dot_products(m, n, k, a, b, c, ldc, accumulate, epilogue):
+    """c (+)= a @ b, then the epilogue, of operands along the depth."""
+    size, start = _chunk(m, n, k, c.itemsize), beginning(accumulate, 0, epilogue)
+    operands, none = (k, a.address, a.line, b.address, b.line), (0, 0, 0, 0, 0)
+    arguments = (size, m, n, operands, none, c, ldc, start, epilogue)
+    parallel_for(_finished_columns, (n + size - 1) // size, 1, arguments)
+
+
+@compiled
+def two_dot_products(m, n, operands, more, c, ldc, bias):
+    """c = a @ b + a2 @ b2 + bias, of operands along their depths; operands and more: (depth, address and line of a,
+    then of b), see pack.Panels."""
+    prepare(shared.DOTS if c.itemsize == 4 else shared.DOTS + 1)
+    size, start = _chunk(m, n, operands[0] + more[0], c.itemsize), FROM_BIAS if bias.size else 0
+    parallel_for(_columns, (n + size - 1) // size, 1, (size, m, n, operands, more, c, ldc, start, bias, 0))
 
 
 @compiled

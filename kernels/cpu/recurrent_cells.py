@@ -6,7 +6,9 @@ is in lstm.py, gru.py and rnn.py.
 
 from ..jit import compiled, kernel, parallel_for, scratch
 from . import gru, lstm, rnn
-from .pack import matrix
+from .amx_gemm import FEWEST
+from .dots import two_dot_products
+from .pack import address_of, matrix
 from .product import activated_product, product
 from .recurrent import (
     add_rows,
@@ -42,6 +44,20 @@ def _states(z, ldz, state, lds, n, w, accumulate, bias):
     width, h = w.shape
     left, right = matrix(state, lds, n, True), matrix(flat(w), h, width, True)
     activated_product(n, width, h, left, right, z, ldz, accumulate, bias, z[:0], 0)
+
+
+@compiled
+def _gates(z, ldz, width, x, w_ih, state, lds, w_hh, bias):
+    """z = x @ w_ih.T + state @ w_hh.T + bias. A few samples take one pass over both weights, as they lie."""
+    (n, d), h = x.shape, w_hh.shape[1]
+    if n < FEWEST:
+        inputs = (d, address_of(x), d, address_of(w_ih), d)
+        states = (h if state.size else 0, address_of(state), lds, address_of(w_hh), h)
+        two_dot_products(n, width, inputs, states, z, ldz, bias)
+        return
+    _inputs(z, ldz, width, x, w_ih, bias)
+    if state.size:
+        _states(z, ldz, state, lds, n, w_hh, True, z[:0])
 
 
 @compiled
@@ -91,9 +107,8 @@ def lstm_cell_forward(h, c, gates, x, h0, c0, w_ih, w_hh, b_ih, b_hh):
     if h.size == 0:
         return
     z = flat(gates) if gates.size else scratch(3, n * 4 * width, x)
-    _inputs(z, 4 * width, 4 * width, x, w_ih, both_biases(scratch(6, 4 * width, x), b_ih, b_hh))
-    if h0.size:
-        _states(z, 4 * width, flat(h0), width, n, w_hh, True, z[:0])
+    bias = both_biases(scratch(6, 4 * width, x), b_ih, b_hh)
+    _gates(z, 4 * width, 4 * width, x, w_ih, flat(h0), width, w_hh, bias)
     parallel_for(_lstm_rows, n, max(1, UNITS // width), (flat(h), flat(c), z, width))
 
 
@@ -159,8 +174,9 @@ def gru_cell_forward(h, gates, x, h0, w_ih, w_hh, b_ih, b_hh, reset_after):
         return
     z, ldz, grain = flat(gates) if gates.size else scratch(3, n * 4 * width, x), 4 * width, max(1, UNITS // width)
     w_rz, w_n, none, b_n = w_hh[: 2 * width], w_hh[2 * width :], z[:0], b_hh[2 * width :]
-    _inputs(z, ldz, 3 * width, x, w_ih, _gru_bias(scratch(6, 3 * width, x), b_ih, b_hh, width, reset_after))
-    _states(z, ldz, flat(h), width, n, w_rz, True, none)
+    bias = _gru_bias(scratch(6, 3 * width, x), b_ih, b_hh, width, reset_after)
+    _gates(z, ldz, 2 * width, x, w_ih[: 2 * width], flat(h), width, w_rz, bias[: 2 * width])
+    _inputs(z[2 * width :], ldz, width, x, w_ih[2 * width :], bias[2 * width :])
     if reset_after:
         _states(z[3 * width :], ldz, flat(h), width, n, w_n, False, b_n)
     else:
@@ -231,9 +247,7 @@ def rnn_cell_forward(h, x, h0, w_ih, w_hh, b_ih, b_hh, relu):
     if h.size == 0:
         return
     z = flat(h)
-    _inputs(z, width, width, x, w_ih, both_biases(scratch(6, width, x), b_ih, b_hh))
-    if h0.size:
-        _states(z, width, flat(h0), width, n, w_hh, True, z[:0])
+    _gates(z, width, width, x, w_ih, flat(h0), width, w_hh, both_biases(scratch(6, width, x), b_ih, b_hh))
     parallel_for(_rnn_rows, n, max(1, UNITS // width), (z, width, relu))
 
 
