@@ -45,7 +45,7 @@ from .nn.dtypes import (
 from .nn.dtypes import float_ as float
 from .nn.dtypes import int_ as int
 from .nn.files import load, save
-from .nn.mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .nn.mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .nn.ops.activation import log_softmax, relu, softmax
 from .nn.ops.arithmetic import (
     add,
@@ -219,6 +219,7 @@ __all__ = [
     "index_add",
     "index_copy",
     "index_select",
+    "inference_mode",
     "initial_seed",
     "inner",
     "int",

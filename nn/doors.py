@@ -32,7 +32,8 @@ __all__ = [
     "to_host",
 ]
 
-_kernels: dict[tuple[str, type], Callable] = {}
+# by the type of the first array, then by name
+_kernels: dict[type, dict[str, Callable]] = {}
 _absent: dict[Any, list[np.ndarray]] = {}
 _on_device = False  # whether an array on a device was ever seen: until then no call looks for one
 
@@ -68,8 +69,9 @@ def call(name: str, *args) -> None:
     """Run a kernel, named `module.kernel`, on the backend where the first array lives."""
     if _on_device:
         args = _together(name, args)
-    kernel = _kernels.get((name, type(args[0])))
-    if kernel is None:
+    try:
+        kernel = _kernels[type(args[0])][name]
+    except KeyError:
         kernel = _resolve(name, args[0])
     kernel(*args)
 
@@ -91,7 +93,7 @@ def _resolve(name: str, first) -> Callable:
         raise NotImplementedError(f"{name}: the {device} backend has no such kernel (no module {module})") from None
     except AttributeError:
         raise NotImplementedError(f"{name}: the {device} backend has no such kernel") from None
-    _kernels[name, type(first)] = kernel
+    _kernels.setdefault(type(first), {})[name] = kernel
     return kernel
 
 

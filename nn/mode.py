@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
 
 class _Mode(threading.local):
@@ -70,6 +70,22 @@ class no_grad(_Switch):
     """Operations inside are not recorded: `with no_grad():`, or as a decorator of a function."""
 
     _to = False
+
+
+class inference_mode(_Switch):
+    """As `no_grad`, which keeps nothing for backward either: for code that says so in torch's way.
+
+    `inference_mode(False)` is as `enable_grad`. What is made inside may be used, and changed, outside like any tensor.
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return _switched(mode, False) if callable(mode) else object.__new__(cls)
+
+    def __init__(self, mode: bool = True) -> None:
+        if not isinstance(mode, bool):
+            raise TypeError(f"inference_mode: expected True or False, got {mode!r}")
+        super().__init__()
+        self._to = not mode
 
 
 class enable_grad(_Switch):

@@ -20,6 +20,7 @@ import numpy as np
 
 ALIGNMENT = 64
 SMALL = 1 << 14  # bytes up to which memory is malloc's
+_empty = np.empty
 _PLANS = 4096  # shapes remembered before they are forgotten together
 
 
@@ -76,11 +77,11 @@ class Pool:
     def empty(self, shape, dtype) -> np.ndarray:
         """A C-contiguous array whose contents are undefined."""
         try:
-            home, shape, dtype = self._plans[shape, dtype]
+            home = self._plans[shape, dtype]
         except (KeyError, TypeError):
             home, shape, dtype = self._plan(shape, dtype)
         if home is None:
-            return np.empty(shape, dtype)
+            return _empty(shape, dtype)
         home.used = self._clock
         try:
             block = home.free.pop()
@@ -109,8 +110,8 @@ class Pool:
             home = self._homes.get(size) or self._homes.setdefault(size, _Home(self, size))
         if len(self._plans) >= _PLANS:
             self._plans.clear()
-        self._plans[shape, dtype] = plan = (home, shape, dtype)
-        return plan
+        self._plans[shape, dtype] = home
+        return home, shape, dtype
 
     def _grow(self, home: _Home) -> Block:
         self._clock += 1

@@ -43,19 +43,19 @@ class RNNCellBase(Module):
 
     def _step(self, function, input, states, *flags) -> tuple[bool, Any]:
         """Whether the input was a batch, and what the function makes of input and states."""
-        name, x = type(self).__name__, as_tensor(input)
-        batched = len(x.shape) == 2
-        if len(x.shape) not in (1, 2) or x.shape[-1] != self.input_size:
-            raise ValueError(f"{name}: expected an input (N, {self.input_size}) or (D,), got shape {x.shape}")
-        expected = (*x.shape[:-1], self.hidden_size)
-        states = [s if s is None else as_tensor(s) for s in states]
+        x, states = as_tensor(input), [s if s is None else as_tensor(s) for s in states]
+        shape = x._data.shape
+        batched, name = len(shape) == 2, type(self).__name__
+        if not (batched or len(shape) == 1) or shape[-1] != self.input_size:
+            raise ValueError(f"{name}: expected an input (N, {self.input_size}) or (D,), got shape {shape}")
+        expected = (*shape[:-1], self.hidden_size)
         for state in states:
-            if state is not None and state.shape != expected:
+            if state is not None and state._data.shape != expected:
                 raise ValueError(f"{name}: expected a state of shape {expected}, got {state.shape}")
         if not batched:
             x, states = x.unsqueeze(0), [s if s is None else s.unsqueeze(0) for s in states]
-        weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
-        return batched, function.apply(x, *states, *weights, *flags)
+        made = function.apply(x, *states, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, *flags)
+        return batched, made
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")

@@ -11,7 +11,8 @@ __all__ = ["GRUCellFunction", "GRUFunction", "LSTMCellFunction", "LSTMFunction",
 
 def _present(arrays, dtype, device):
     """Arrays, with the absent one for None."""
-    return [absent(dtype, device) if a is None else a for a in arrays]
+    none = absent(dtype, device)
+    return [none if a is None else a for a in arrays]
 
 
 def _wanted(ctx, arrays, first):
@@ -114,8 +115,8 @@ class LSTMCellFunction(Function):
     @staticmethod
     def forward(ctx, x, h0, c0, w_ih, w_hh, b_ih, b_hh):
         dtype, device, recording = x.dtype, ctx.device, True in ctx.needs
-        samples, hidden = x.shape[0], w_hh.shape[1]
-        h, c = empty((samples, hidden), dtype, device), empty((samples, hidden), dtype, device)
+        samples, hidden = shape = len(x), w_hh.shape[1]
+        h, c = empty(shape, dtype, device), empty(shape, dtype, device)
         gates = empty((samples, 4 * hidden), dtype, device) if recording else absent(dtype, device, 2)
         h0, c0, b_ih, b_hh = _present((h0, c0, b_ih, b_hh), dtype, device)
         call("recurrent_cells.lstm_cell_forward", h, c, gates, x, h0, c0, w_ih, w_hh, b_ih, b_hh)

@@ -13,10 +13,18 @@ from typing import Any
 import numpy as np
 
 from .doors import absent, adopt, contiguous, empty, same_device
-from .mode import enable_grad, is_grad_enabled, mode, no_grad, set_grad_enabled
+from .mode import enable_grad, inference_mode, is_grad_enabled, mode, no_grad, set_grad_enabled
 from .tensor import Tensor, version_of, wrap
 
-__all__ = ["Context", "Function", "enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Context",
+    "Function",
+    "enable_grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
 
 _ndarray = np.ndarray
 _PLAIN = frozenset({bool, float, int, str, tuple, type(None)})
@@ -155,29 +163,26 @@ class Function:
     @classmethod
     def apply(cls, *args) -> Any:
         """Run forward on tensors, arrays and values; record the node when an argument needs a gradient."""
-        outputs: Any
+        if not mode.enabled:
+            return cls._unrecorded(args)
         edges: list[Any] = [None] * len(args)
-        arrays, tensors, needs = list(args), [], [False] * len(args)
-        device, enabled, recording, strided = "cpu", mode.enabled, False, cls.strided
-        for i, value in enumerate(args):
+        arrays: list[Any] = []
+        tensors, needs = [], [False] * len(args)
+        device, recording, strided = "cpu", False, cls.strided
+        for value in args:
             if isinstance(value, Tensor):
                 tensors.append(value)
-                if enabled and value._requires_grad:
+                if value._requires_grad:
+                    i, node = len(arrays), value._node
                     recording = needs[i] = True
-                    node = value._node
                     edges[i] = value if node is None else (node, value._index)
                 value = value._data
             if type(value) is _ndarray:
-                arrays[i] = value if strided or value.flags.c_contiguous else contiguous(value)
-            elif type(value) in _PLAIN:
-                continue
-            elif isinstance(value, _ndarray):
-                # a memory map, say
-                arrays[i] = value if strided else contiguous(value.view(_ndarray))
-            elif hasattr(value, "__cuda_array_interface__"):
-                value = adopt(value)
-                device = same_device(value)
-                arrays[i] = value if strided else contiguous(value)
+                if not (strided or value.flags.c_contiguous):
+                    value = contiguous(value)
+            elif type(value) not in _PLAIN:
+                value, device = _foreign(value, strided, device)
+            arrays.append(value)
         ctx = Context()
         ctx.function = cls
         ctx.device = device
@@ -185,20 +190,61 @@ class Function:
         ctx.edges = edges
         ctx.saved = ()
         result = cls.forward(ctx, *arrays)
+        results = result if type(result) is tuple else (result,)
         node = ctx if recording else None
-        if type(result) is tuple:
-            outputs = tuple([wrap(y, node, i, tensors) for i, y in enumerate(result)])
-            tensors += outputs
-        else:
-            outputs = wrap(result, node, 0, tensors)
-            tensors.append(outputs)
-            result = (result,)
+        outputs = tuple([wrap(y, node, i, tensors) for i, y in enumerate(results)])
         if recording:
-            ctx.outputs = tuple([(y.shape, y.dtype) for y in result])
+            ctx.outputs = tuple([(y.shape, y.dtype) for y in results])
             ctx.order = next(_count)
             ctx.grads = ctx.hooks = None
-            ctx.versions = _versions(ctx.saved, tensors)
-        return outputs
+            ctx.versions = _versions(ctx.saved, (*tensors, *outputs))
+        return outputs if results is result else outputs[0]
+
+    @classmethod
+    def _unrecorded(cls, args: tuple) -> Any:
+        """What `apply` does within no_grad: the same but for what only backward would read. Small layers feel it."""
+        arrays: list[Any] = []
+        device, strided = "cpu", cls.strided
+        for value in args:
+            if isinstance(value, Tensor):
+                value = value._data
+            if type(value) is _ndarray:
+                if not (strided or value.flags.c_contiguous):
+                    value = contiguous(value)
+            elif type(value) not in _PLAIN:
+                value, device = _foreign(value, strided, device)
+            arrays.append(value)
+        ctx = Context()
+        ctx.function = cls
+        ctx.device = device
+        ctx.needs = [False] * len(args)
+        ctx.saved = ()
+        result = cls.forward(ctx, *arrays)
+        if type(result) is tuple:
+            return tuple([_plain(y, arrays, args) for y in result])
+        return _plain(result, arrays, args)
+
+
+def _foreign(value: Any, strided: bool, device: str) -> tuple[Any, str]:
+    """An argument that is no plain ndarray as forward gets it, and where arrays live for all that is known now."""
+    if isinstance(value, _ndarray):
+        # a memory map, say
+        return (value if strided else contiguous(value.view(_ndarray))), device
+    if hasattr(value, "__cuda_array_interface__"):
+        value = adopt(value)
+        return (value if strided else contiguous(value)), same_device(value)
+    return value, device
+
+
+def _plain(array: Any, arrays: list, args: tuple) -> Tensor:
+    """A tensor that no node made. Fresh memory, the usual case, is told from that of an argument at little cost."""
+    if type(array) is _ndarray and array.base is None:
+        for other in arrays:
+            if other is array:
+                break
+        else:
+            return wrap(array, None, 0)
+    return wrap(array, None, 0, [value for value in args if isinstance(value, Tensor)])
 
 
 def _versions(saved: tuple, tensors: list) -> list:
