@@ -11,12 +11,14 @@ from .lamb import LAMB
 from .lars import LARS
 from .lbfgs import LBFGS
 from .lion import Lion
+from .lookahead import Lookahead
 from .muon import Muon
 from .nadam import NAdam
 from .optimizer import Optimizer
 from .radam import RAdam
 from .rmsprop import RMSprop
 from .rprop import Rprop
+from .schedule_free import AdamWScheduleFree
 from .sgd import SGD
 
 __all__ = [
@@ -30,8 +32,10 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "AdamWScheduleFree",
     "Adamax",
     "Lion",
+    "Lookahead",
     "Muon",
     "NAdam",
     "Optimizer",

@@ -18,6 +18,7 @@ RULES = {
     "lamb": lambda params, **o: optim.LAMB(params, **{"lr": 0.1, **o}),
     "lars": lambda params, **o: optim.LARS(params, **{"lr": 0.5, "momentum": 0.9, **o}),
     "adafactor": lambda params, **o: optim.Adafactor(params, **{"lr": 0.1, **o}),
+    "schedule_free": lambda params, **o: optim.AdamWScheduleFree(params, **{"lr": 0.1, **o}),
     "lion": lambda params, **o: optim.Lion(params, **{"lr": 0.1, **o}),
 }
 

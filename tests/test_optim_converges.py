@@ -8,7 +8,7 @@ from optimizers import RULES
 # rates that suit steps of another unit than Adam's
 RATES = {"sgd": 0.02, "adadelta": 30.0, "adagrad": 1.0, "adamax": 0.2, "lars": 10.0, "lamb": 0.02, "lion": 0.02}
 # without what pulls away from the minimum, or lets the rate fall on its own
-PLAIN = {"adamw": {"weight_decay": 0}, "adagrad": {"lr_decay": 0}}
+PLAIN = {"adamw": {"weight_decay": 0}, "adagrad": {"lr_decay": 0}, "schedule_free": {"r": 10.0}}
 
 
 def rosenbrock(p):

@@ -59,9 +59,18 @@ RULES = {
             ((0.5, 0.9, 0.05, 0.0, 0.0), (1,), ()),
         ],
     ),
+    "schedule_free_adamw": Rule(
+        "sp",
+        [
+            ((0.1, *B, 1e-8, wd, warmup, r, power), (), ())
+            for wd, warmup, r, power in ((0, 0, 0, 2), (0.05, 30, 1.5, 1))
+        ],
+        counters=(0.3, 0.01),
+        unread=("z",),
+    ),
     "lion": Rule("s", [((0.1, 0.9, 0.99, 0.0), (), ()), ((0.1, 0.5, 0.6, 0.05), (), ())]),
 }
-FIRST = {"nadam": (1.0,), "asgd": (np.nan, 1.0)}
+FIRST = {"schedule_free_adamw": (0.0, 0.0), "nadam": (1.0,), "asgd": (np.nan, 1.0)}
 CASES = [(name, i) for name, rule in RULES.items() for i in range(len(rule.options))]
 
 
