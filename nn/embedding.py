@@ -170,7 +170,7 @@ class Embedding(Module):
         return embedding(input, self.weight, *options)
 
     def extra_repr(self) -> str:
-        return described(self)
+        return described(self, *DEFAULTS)
 
     @classmethod
     def from_pretrained(
@@ -207,9 +207,15 @@ def clear_padding(layer: Any) -> None:
         init.zeros_(layer.weight.detach()[layer.padding_idx])
 
 
-def described(layer: Any) -> str:
-    """Sizes, and the options that differ from their defaults."""
+# options as extra_repr knows them: these stand there unless a layer has the default
+DEFAULTS = {"padding_idx": None, "max_norm": None, "norm_type": 2.0, "scale_grad_by_freq": False, "sparse": False}
+
+
+def described(layer: Any, *names: str) -> str:
+    """Sizes, and those of the options `names` that differ from their defaults."""
     parts = [f"{layer.num_embeddings}, {layer.embedding_dim}"]
-    defaults = {"padding_idx": None, "max_norm": None, "norm_type": 2.0, "scale_grad_by_freq": False, "sparse": False}
-    parts += [f"{name}={getattr(layer, name)}" for name, default in defaults.items() if getattr(layer, name) != default]
+    for name in names:
+        value = getattr(layer, name)
+        if name not in DEFAULTS or value != DEFAULTS[name]:
+            parts.append(f"{name}={value!r}")
     return ", ".join(parts)

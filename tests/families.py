@@ -74,6 +74,9 @@ def _special(path, s):
     if path in ("sgd.sgd_rows_update", "sparse_adam.sparse_adam_update"):
         # rows ascend; no weight decay
         return {}, {"rows": np.arange(s["K"]), "hyper": np.array([0.1, 0.9, 0.9, 0.0])}
+    if module == "embedding_bag":
+        bags = s["M"] if s is LARGE else s["P"]
+        return {"B": bags, "A": bags}, {"offsets": np.arange(bags), "mode": 0}
     if path.startswith("loss_distance.pairwise"):
         return {}, {"p": 3.0}
     return {}, {"p": 2} if path == "loss_multiclass.multi_margin_forward" else {}

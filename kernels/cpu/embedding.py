@@ -53,54 +53,52 @@ def clear_others(dw, ids):
 
 
 @compiled
-def _sums(begin, end, out, targets, terms, order, begins, blocks, accumulate):
+def _sums(begin, end, out, targets, terms, order, factors, begins, blocks, accumulate):
     for task in range(begin, end):
         u, first = task // blocks, task % blocks * BLOCK
         last = min(out.shape[1], first + BLOCK)
-        row, j, stop = out[targets[u], first:last], begins[u], begins[u + 1]
+        row, j, stop = out[targets[u] if targets.size else u, first:last], begins[u], begins[u + 1]
         if not accumulate:
-            a = terms[order[j], first:last]
+            if j == stop:
+                row[:] = 0
+                continue
+            a, f = terms[order[j], first:last], factors[j]
             for i in range(row.size):
-                row[i] = a[i]
+                row[i] = f * a[i]
             j += 1
         while j + 4 <= stop:
             a, b = terms[order[j], first:last], terms[order[j + 1], first:last]
             c, d = terms[order[j + 2], first:last], terms[order[j + 3], first:last]
+            f, g, h, k = factors[j], factors[j + 1], factors[j + 2], factors[j + 3]
             for i in range(row.size):
-                row[i] = row[i] + a[i] + b[i] + c[i] + d[i]
+                row[i] = row[i] + f * a[i] + g * b[i] + h * c[i] + k * d[i]
             j += 4
         while j < stop:
-            a = terms[order[j], first:last]
+            a, f = terms[order[j], first:last], factors[j]
             for i in range(row.size):
-                row[i] += a[i]
+                row[i] += f * a[i]
             j += 1
 
 
 @compiled
-def _weighted_sums(begin, end, out, targets, terms, order, begins, factors, blocks, accumulate):
-    for task in range(begin, end):
-        u, first = task // blocks, task % blocks * BLOCK
-        last = min(out.shape[1], first + BLOCK)
-        row = out[targets[u], first:last]
-        if not accumulate:
-            row[:] = 0
-        for j in range(begins[u], begins[u + 1]):
-            a, factor = terms[order[j], first:last], factors[j]
-            for i in range(row.size):
-                row[i] += factor * a[i]
+def sum_rows(out, targets, terms, order, factors, begins, accumulate):
+    """out[targets[u]] (+)= sum of factors[j] * terms[order[j]] over begins[u] <= j < begins[u + 1]; no targets: u."""
+    D = out.shape[1]
+    blocks = (D + BLOCK - 1) // BLOCK
+    tasks = (begins.size - 1) * blocks
+    work = max(1, (order.size + begins.size) * D)
+    operands = (out, targets, terms, order, factors, begins, blocks, accumulate)
+    parallel_for(_sums, tasks, max(1, GRAIN * tasks // work), operands)
 
 
 @compiled
-def sum_rows(out, targets, terms, order, begins, factors, accumulate):
-    """out[targets[u]] (+)= sum of factors[j] * terms[order[j]] over begins[u] <= j < begins[u + 1]; no factors: 1."""
-    D = out.shape[1]
-    blocks = (D + BLOCK - 1) // BLOCK
-    tasks = targets.size * blocks
-    grain = max(1, GRAIN * tasks // max(1, order.size * D))
-    if factors.size:
-        parallel_for(_weighted_sums, tasks, grain, (out, targets, terms, order, begins, factors, blocks, accumulate))
-    else:
-        parallel_for(_sums, tasks, grain, (out, targets, terms, order, begins, blocks, accumulate))
+def shares(begins, by_frequency, like):
+    """Factors of the terms of all sums: 1 divided, by_frequency, by the number of terms. In the workspace FACTORS."""
+    factors = scratch(FACTORS, begins[begins.size - 1], like)
+    for u in range(begins.size - 1):
+        terms = begins[u + 1] - begins[u] if by_frequency else 1
+        factors[begins[u] : begins[u + 1]] = like.dtype.type(1.0 / terms)
+    return factors
 
 
 @kernel
@@ -110,11 +108,7 @@ def embedding_backward(dw, dy, indices, padding_idx, scale_grad_by_freq, accumul
     order, begins, ids = grouped(indices, dw.shape[0], padding_idx)
     if not accumulate:
         clear_others(dw, ids)
-    factors = scratch(FACTORS, order.size if scale_grad_by_freq else 0, dy)
-    if scale_grad_by_freq:
-        for u in range(ids.size):
-            factors[begins[u] : begins[u + 1]] = dy.dtype.type(1.0 / (begins[u + 1] - begins[u]))
-    sum_rows(dw, ids, dy, order, begins, factors, accumulate)
+    sum_rows(dw, ids, dy, order, shares(begins, scale_grad_by_freq, dy), begins, accumulate)
 
 
 @kernel
@@ -122,13 +116,10 @@ def embedding_rows_backward(rows, values, count, dy, indices, size, padding_idx)
     """The same sums, side by side."""
     check_ids(indices, size)
     order, begins, ids = grouped(indices, size, padding_idx)
-    # sums go to places 0, 1, 2 ...: rows holds these before it holds the ids
-    for u in range(ids.size):
-        rows[u] = u
-    sum_rows(values, rows[: ids.size], dy, order, begins, scratch(FACTORS, 0, dy), False)
+    sum_rows(values, ids[:0], dy, order, shares(begins, False, dy), begins, False)
+    count[0] = ids.size
     for u in range(ids.size):
         rows[u] = ids[u]
-    count[0] = ids.size
 
 
 @compiled

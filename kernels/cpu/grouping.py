@@ -13,20 +13,26 @@ DIGIT = 11
 
 
 @raising
-def _refuse(index, last):
-    raise IdError(index, 0, last)
+def _refuse(index, least, last):
+    raise IdError(index, least, last)
+
+
+@compiled
+def check_range(indices, least, size):
+    """Refuse ids outside least .. size-1."""
+    bad = 0
+    for k in range(indices.size):
+        bad += (indices[k] < least) | (indices[k] >= size)
+    if bad > 0:
+        for k in range(indices.size):
+            if indices[k] < least or indices[k] >= size:
+                _refuse(indices[k], least, size - 1)
 
 
 @compiled
 def check_ids(indices, size):
     """Refuse ids outside 0 .. size-1."""
-    bad = 0
-    for k in range(indices.size):
-        bad += (indices[k] < 0) | (indices[k] >= size)
-    if bad > 0:
-        for k in range(indices.size):
-            if indices[k] < 0 or indices[k] >= size:
-                _refuse(indices[k], size - 1)
+    check_range(indices, 0, size)
 
 
 @compiled
