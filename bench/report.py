@@ -169,7 +169,18 @@ def limit(contest):
 MORE = {
     **{
         family: {"target": aim}
-        for family in ("conv", "pool", "norm", "step_cnn", "lstm", "gru", "rnn", "step_rnn", "embedding")
+        for family in (
+            "conv",
+            "pool",
+            "norm",
+            "step_cnn",
+            "lstm",
+            "gru",
+            "rnn",
+            "step_rnn",
+            "embedding",
+            "recurrent_cells",
+        )
     },
     "gemm": {"times torch's speed; target": over_torch, "error, ours / torch": errors},
     "threads": {"at most": limit},
