@@ -109,6 +109,8 @@ def learn(model, text, held_out, args):
                 print(f"{where}  step {len(losses)}/{walks}  {bits(np.mean(losses[-REPORT:]))}", flush=True)
         value, seconds = evaluate(model, held_out, args.streams), time.perf_counter() - began
         print(f"{where}  held out: {bits(value)}, {value:.4f} nats  ({seconds:.0f} s)", flush=True)
+        if not math.isfinite(value):
+            sys.exit("the loss is no number any more: try a lower --learning-rate")
         if value < best:
             best, kept = value, {name: tensor.clone() for name, tensor in model.state_dict().items()}
             if args.save:
@@ -170,7 +172,7 @@ def load(path):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    whole = dict(type=options.positive, metavar="N")
+    whole, real = dict(type=options.positive, metavar="N"), dict(type=options.above_zero, metavar="X")
     parser.add_argument("--text", type=Path, metavar="FILE", help="learn from this text")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the best weights there (.safetensors)")
     parser.add_argument("--load", type=Path, metavar="FILE", help="learn nothing: write with the weights kept there")
@@ -178,17 +180,15 @@ def arguments():
     parser.add_argument("--hidden", default=256, help="width of each layer; default 256", **whole)
     parser.add_argument("--streams", default=32, help="side by side; default 32", **whole)
     parser.add_argument("--steps", default=64, help="characters of a walk; default 64", **whole)
-    parser.add_argument("--learning-rate", type=float, default=3e-3, metavar="R", help="the highest; default 0.003")
-    parser.add_argument("--dropout", type=float, default=0.2, metavar="P", help="default 0.2")
+    parser.add_argument("--learning-rate", default=3e-3, help="the highest; default 0.003", **real)
+    parser.add_argument("--dropout", type=options.probability, default=0.2, metavar="P", help="default 0.2")
     parser.add_argument("--seed", type=options.seed, default=0, metavar="N", help="of everything drawn; default 0")
     parser.add_argument("--length", default=1000, help="characters to write in the end; default 1000", **whole)
     parser.add_argument("--prompt", default="\n", metavar="TEXT", help="what they follow; default: a new line")
-    parser.add_argument("--temperature", type=float, default=0.8, metavar="T", help="default 0.8")
+    parser.add_argument("--temperature", default=0.8, help="default 0.8", **real)
     args = parser.parse_args()
     if (args.text is None) == (args.load is None):
         parser.error("expected --text FILE, to learn from it, or --load FILE")
-    if not args.temperature > 0:
-        parser.error(f"argument --temperature: expected more than 0, got {args.temperature}")
     if args.save:
         options.writable("--save", args.save)
     if (args.save or args.load) and not find_spec("safetensors"):

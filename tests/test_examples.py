@@ -89,12 +89,13 @@ def test_mnist_says_what_it_needs_in_a_line(tmp_path, arguments, says):
         ("char_lm", (), "error: expected --text FILE, to learn from it, or --load FILE"),
         ("char_lm", ("--text", "short"), "short: expected a longer text, got 11 characters"),
         ("char_lm", ("--text", "short", "--save", "no/where"), "--save: no folder no"),
+        ("char_lm", ("--text", "short", "--dropout", "a"), "error: argument --dropout: expected a number from 0 to 1"),
         ("char_lm", ("--load", "short"), "short: not a safetensors file"),
         ("char_lm", ("--load", "foreign"), "foreign: not kept by this program"),
         (
             "char_lm",
             ("--load", "short", "--temperature", "0"),
-            "error: argument --temperature: .* more than 0, got 0.0",
+            "error: argument --temperature: .* above 0, got '0'",
         ),
     ],
 )
