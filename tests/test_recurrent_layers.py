@@ -7,82 +7,40 @@ import pytest
 from helpers import close
 from hotloop import nn
 from recurrent import packed_pattern
-
-LAYERS = {"RNN": {}, "RNN-relu": dict(nonlinearity="relu"), "LSTM": {}, "LSTM-projection": dict(proj_size=3), "GRU": {}}
-T, N, D, H = 5, 4, 3, 7
-
-
-def pair(name, dtype=np.float64, **options):
-    """Our layer and torch's, with the same parameters."""
-    torch = pytest.importorskip("torch")
-    kind = name.partition("-")[0]
-    ours = getattr(nn, kind)(D, H, dtype=dtype, **options, **LAYERS.get(name, {}))
-    theirs = getattr(torch.nn, kind)(
-        D, H, dtype=getattr(torch, np.dtype(dtype).name), **options, **LAYERS.get(name, {})
-    )
-    theirs.load_state_dict({n: torch.from_numpy(t.numpy().copy()) for n, t in ours.state_dict().items()})
-    return torch, ours, theirs
-
-
-def flat(result):
-    return [result] if not isinstance(result, tuple) else [t for part in result for t in flat(part)]
-
-
-def compare(torch, rng, ours, theirs, inputs, run=None):
-    """Results, and gradients of inputs and parameters, from random gradients of all results."""
-    tol = 1e-5 if inputs[0].dtype == np.float32 else 1e-13
-    xs = [nn.Tensor(a.copy(), requires_grad=True) for a in inputs]
-    zs = [torch.from_numpy(a.copy()).requires_grad_() for a in inputs]
-    got, want = flat((run or _call)(ours, xs)), flat((run or _call)(theirs, zs))
-    total = expected = 0
-    for g, w in zip(got, want, strict=True):
-        close(g.numpy(), w.detach().numpy(), tol)
-        weights = rng.standard_normal(g.shape).astype(g.dtype)
-        total, expected = total + (g * nn.Tensor(weights)).sum(), expected + (w * torch.from_numpy(weights)).sum()
-    total.backward()
-    expected.backward()
-    for x, z in zip(xs, zs, strict=True):
-        close(np.asarray(x.grad), z.grad.numpy(), tol)
-    for (name, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        close(np.asarray(p.grad), q.grad.numpy(), tol, name)
-
-
-def _call(layer, tensors):
-    """x alone, or x and its states."""
-    x, *states = tensors
-    if not states:
-        return layer(x)
-    return layer(x, tuple(states) if "LSTM" in type(layer).__name__ else states[0])
-
-
-def states(rng, name, count, dtype, samples=(N,)):
-    widths = {"LSTM-projection": (3, H), "LSTM": (H, H)}.get(name, (H,))
-    return [rng.standard_normal((count, *samples, w)).astype(dtype) for w in widths]
+from recurrent_pairs import LAYERS, D, H, N, T, compare, compare_gradients, draw_states, pair
 
 
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("both", [False, True], ids=["", "bidirectional"])
-def test_as_torch(rng, dtype, name, layers, both):
-    torch, ours, theirs = pair(name, dtype, num_layers=layers, bidirectional=both)
-    x = rng.standard_normal((T, N, D)).astype(dtype)
-    compare(torch, rng, ours, theirs, [x, *states(rng, name, layers * (1 + both), dtype)])
+@pytest.mark.parametrize("batch_first", [False, True], ids=["", "batch-first"])
+@pytest.mark.parametrize("bias", [False, True], ids=["no-bias", ""])
+def test_as_torch(rng, dtype, name, layers, both, batch_first, bias):
+    options = dict(num_layers=layers, bidirectional=both, batch_first=batch_first, bias=bias)
+    torch, ours, theirs = pair(name, dtype, **options)
+    x = rng.standard_normal((N, T, D) if batch_first else (T, N, D)).astype(dtype)
+    compare(torch, rng, ours, theirs, [x, *draw_states(rng, name, layers * (1 + both), dtype)])
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize("options", [dict(bias=False), dict(batch_first=True)], ids=["no-bias", "batch-first"])
-def test_options(rng, name, options):
-    torch, ours, theirs = pair(name, num_layers=2, **options)
-    compare(torch, rng, ours, theirs, [rng.standard_normal((N, T, D))])
+def test_states_of_zeros(rng, name):
+    torch, ours, theirs = pair(name, num_layers=2)
+    compare(torch, rng, ours, theirs, [rng.standard_normal((T, N, D))])
+
+
+@pytest.mark.parametrize("name, output", [(n, i) for n in LAYERS for i in range(3 if "LSTM" in n else 2)])
+def test_the_gradient_of_one_output(rng, name, output):
+    torch, ours, theirs = pair(name, num_layers=2, bidirectional=True)
+    inputs = [rng.standard_normal((T, N, D)), *draw_states(rng, name, 4, float)]
+    compare(torch, rng, ours, theirs, inputs, only=output)
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_unbatched(rng, name):
-    torch, ours, theirs = pair(name, bidirectional=True)
+    torch, ours, theirs = pair(name, bidirectional=True, batch_first=True)
     compare(torch, rng, ours, theirs, [rng.standard_normal((T, D))])
-    compare(
-        torch, rng, *pair(name, bidirectional=True)[1:], [rng.standard_normal((T, D)), *states(rng, name, 2, float, ())]
-    )
+    torch, ours, theirs = pair(name, bidirectional=True)
+    compare(torch, rng, ours, theirs, [rng.standard_normal((T, D)), *draw_states(rng, name, 2, float, ())])
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -90,13 +48,16 @@ def test_lengths_as_packed_sequences(rng, name):
     torch, ours, theirs = pair(name, num_layers=2, bidirectional=True)
     lengths = [2, 5, 1, 3]
 
-    def run(layer, tensors):
+    def run(layer, given):
         if layer is ours:
-            return layer(tensors[0], lengths=lengths)
-        y, states = layer(packed_pattern(torch, tensors[0], lengths))
+            return layer(given[0], lengths=lengths)
+        y, states = layer(packed_pattern(torch, given[0], lengths))
         return torch.nn.utils.rnn.pad_packed_sequence(y, total_length=T)[0], states
 
     compare(torch, rng, ours, theirs, [rng.standard_normal((T, N, D))], run)
+
+
+# ---- one step
 
 
 @pytest.mark.parametrize("name", ["RNNCell", "LSTMCell", "GRUCell"])
@@ -108,29 +69,67 @@ def test_cells(rng, dtype, name, bias, samples):
     torch, ours, theirs = pair(name, dtype, bias=bias)
     compare(torch, rng, ours, theirs, inputs)
     if bias:
-        compare(torch, rng, *pair(name, dtype)[1:], inputs[:1], lambda layer, xs: layer(xs[0]))
+        compare(torch, rng, *pair(name, dtype)[1:], inputs[:1])
 
 
 def test_a_cell_step_by_step(rng):
     """Gradients of a shared weight add up over steps."""
     torch, ours, theirs = pair("LSTMCell")
 
-    def run(layer, tensors):
+    def run(layer, given):
         state = None
         for t in range(T):
-            state = layer(tensors[0][t], state)
+            state = layer(given[0][t], state)
         return state
 
     compare(torch, rng, ours, theirs, [rng.standard_normal((T, N, D))], run)
 
 
+# ---- parameters
+
+
+@pytest.mark.parametrize("name", [*LAYERS, "RNNCell", "LSTMCell", "GRUCell"])
+def test_states_load_both_ways(name):
+    options = {} if "Cell" in name else dict(num_layers=2, bidirectional=True)
+    torch, ours, theirs = pair(name, **options)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    with torch.no_grad():
+        for p in theirs.parameters():
+            p.normal_()
+    ours.load_state_dict(theirs.state_dict())
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert np.array_equal(p.numpy(), q.detach().numpy())
+
+
 def test_a_layer_used_twice(rng):
     torch, ours, theirs = pair("GRU")
 
-    def run(layer, tensors):
-        return layer(tensors[0] * 2, layer(tensors[0])[1])
+    def run(layer, given):
+        return layer(given[0] * 2, layer(given[0])[1])
 
     compare(torch, rng, ours, theirs, [rng.standard_normal((T, N, D))], run)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_weights_shared_by_layers(rng, name):
+    """Directions, layers of one stack, and two stacks with the same parameters: gradients add up."""
+    torch, ours, theirs = pair(name, num_layers=3, bidirectional=True)
+    _, second, their_second = pair(name, num_layers=3, bidirectional=True)
+    for first, other in (ours, second), (theirs, their_second):
+        first.weight_hh_l0_reverse = first.weight_hh_l0
+        first.bias_ih_l2 = first.bias_ih_l0
+        first.weight_ih_l2 = first.weight_ih_l1
+        for n, p in first.named_parameters(remove_duplicate=False):
+            setattr(other, n, p)
+    seconds = {id(ours): second, id(theirs): their_second}
+
+    def run(layer, given):
+        return layer(given[0]), seconds[id(layer)](given[0] * 2)
+
+    x = rng.standard_normal((T, N, D))
+    assert len(list(ours.parameters())) == len(list(theirs.parameters()))
+    compare(torch, rng, ours, theirs, [x], run)
+    compare(torch, rng, ours, theirs, [x], run)  # into gradients that are there already
 
 
 def test_gradients_accumulate(rng):
@@ -141,6 +140,26 @@ def test_gradients_accumulate(rng):
     layer(x)[0].sum().backward()
     for name, p in layer.named_parameters():
         close(np.asarray(p.grad), 2 * once[name], 1e-6, name)
+
+
+def test_copies():
+    layer = nn.LSTM(D, H, num_layers=2, proj_size=2)
+    other = copy.deepcopy(layer)
+    x = np.ones((T, N, D), np.float32)
+    assert np.array_equal(layer(x)[0].numpy(), other(x)[0].numpy())
+    assert [len(w) for w in layer.all_weights] == [5, 5]
+
+
+def test_bases():
+    layers = {"RNN_TANH": nn.RNN(D, H), "RNN_RELU": nn.RNN(D, H, 1, "relu"), "LSTM": nn.LSTM(D, H), "GRU": nn.GRU(D, H)}
+    for mode, layer in layers.items():
+        assert isinstance(layer, nn.RNNBase) and layer.mode == mode
+        base = nn.RNNBase(mode, D, H)
+        assert {n: p.shape for n, p in base.named_parameters()} == {n: p.shape for n, p in layer.named_parameters()}
+    assert all(isinstance(c(D, H), nn.RNNCellBase) for c in (nn.RNNCell, nn.LSTMCell, nn.GRUCell))
+
+
+# ---- what it computes
 
 
 def test_reset_before(rng):
@@ -156,24 +175,61 @@ def test_reset_before(rng):
     close(layer(x, h0[None])[1].numpy()[0], (1 - z) * n + z * h0)
 
 
-def test_dropout_between_layers(rng):
-    x = rng.standard_normal((T, N, D)).astype(np.float32)
-    layer = nn.LSTM(D, H, num_layers=2, dropout=0.5)
-    assert not np.array_equal(layer(x)[0].numpy(), layer(x)[0].numpy())
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_dropout_between_layers(p):
+    """The first layer gives ones, the second adds up nothing but what it gets."""
+    steps, samples, units = 50, 40, 60
+    layer = nn.RNN(1, units, num_layers=2, nonlinearity="relu", dropout=p)
+    with nn.tape.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+        layer.bias_ih_l0.fill_(1)
+        layer.weight_ih_l1.copy_(np.eye(units, dtype=np.float32))
+    x = np.zeros((steps, samples, 1), np.float32)
+    y, h = (t.numpy() for t in layer(x))
+    kept = y != 0
+    np.testing.assert_allclose(y[kept], 1 / (1 - p) if p < 1 else 1, rtol=1e-6)
+    # five standard deviations of so many draws
+    assert abs(kept.mean() - (1 - p)) <= 5 * np.sqrt(p * (1 - p) / y.size)
+    if p == 0.3:
+        # neither steps, nor samples, nor units share a draw
+        assert all(0 < kept.mean(axis).min() and kept.mean(axis).max() < 1 for axis in (0, 1, 2))
+        assert not np.array_equal(y, layer(x)[0].numpy())
+    assert (h[0] == 1).all() and np.array_equal(h[1], y[-1])
     layer.eval()
-    assert np.array_equal(layer(x)[0].numpy(), layer(x)[0].numpy())
-    with pytest.warns(UserWarning, match="only one"):
-        nn.LSTM(D, H, dropout=0.5)
+    assert (layer(x)[0].numpy() == 1).all()
+
+
+# ---- from batch to batch
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_truncated_backpropagation(rng, name):
+    """A sequence in three parts: states are handed on detached, gradients of the parts add up."""
+    torch, ours, theirs = pair(name, num_layers=2)
+    x = rng.standard_normal((9, N, D))
+    for layer, given in (ours, nn.Tensor(x)), (theirs, torch.from_numpy(x)):
+        state = None
+        for part in given.split(3):
+            y, state = layer(part, state)
+            (y * y).sum().backward()
+            state = tuple(s.detach() for s in state) if "LSTM" in name else state.detach()
+    compare_gradients(ours, theirs, 1e-13)
+    whole, final = ours(x)
+    close(y.detach().numpy(), whole.numpy()[6:])
+    for got, want in zip(state if "LSTM" in name else [state], final if "LSTM" in name else [final], strict=True):
+        close(got.numpy(), want.numpy())
 
 
 def test_states_carry_on(rng):
-    """Truncated back-propagation: two halves with a detached state give the whole's output."""
-    layer = nn.LSTM(D, H, dtype=np.float64)
-    x = rng.standard_normal((6, N, D))
-    whole, _ = layer(x)
-    first, state = layer(x[:3])
-    second, _ = layer(x[3:], tuple(s.detach() for s in state))
-    close(np.concatenate((first.numpy(), second.numpy())), whole.numpy())
+    """Without detaching, gradients flow from part to part, as in torch."""
+    torch, ours, theirs = pair("LSTM")
+
+    def run(layer, given):
+        y, state = layer(given[0][:2])
+        return y, layer(given[0][2:], state)
+
+    compare(torch, rng, ours, theirs, [rng.standard_normal((T, N, D))], run)
 
 
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
@@ -183,6 +239,9 @@ def test_no_samples(name):
     assert y.shape == (T, 0, H)
 
 
+# ---- what they say
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_repr_as_torch(name):
     for options in ({}, dict(num_layers=2, bidirectional=True, batch_first=True, dropout=0.25), dict(bias=False)):
@@ -190,31 +249,52 @@ def test_repr_as_torch(name):
         assert ours.extra_repr().partition(", nonlinearity")[0] == theirs.extra_repr()
 
 
-def test_copies():
-    layer = nn.LSTM(D, H, num_layers=2, proj_size=2)
-    other = copy.deepcopy(layer)
-    x = np.ones((T, N, D), np.float32)
-    assert np.array_equal(layer(x)[0].numpy(), other(x)[0].numpy())
-    assert [len(w) for w in layer.all_weights] == [5, 5]
+BATCH = np.zeros((T, N, D), np.float32)
+STATE = np.zeros((1, N, H), np.float32)
+WRONG = {
+    "features": (ValueError, r"LSTM: expected an input with 3 features, got shape \(5, 4, 9\)", [np.zeros((5, 4, 9))]),
+    "dimensions": (ValueError, r"expected an input \(T, N, 3\)", [np.zeros(3)]),
+    "steps": (ValueError, "1 step or more", [BATCH[:0]]),
+    "dtype": (TypeError, "LSTM: expected an input of float32, got float64", [BATCH.astype(float)]),
+    "state": (TypeError, "pair", [BATCH, nn.Tensor(STATE)]),
+    "states": (ValueError, r"state of shape \(1, 4, 7\), got \(1, 3, 7\)", [BATCH, (STATE[:, :3], STATE)]),
+    "unbatched": (ValueError, r"state of shape \(1, 7\), got \(1, 4, 7\)", [BATCH[:, 0], (STATE, STATE)]),
+}
 
 
-def test_messages():
-    layer = nn.LSTM(D, H)
-    with pytest.raises(ValueError, match=r"LSTM: expected an input with 3 features, got shape \(5, 4, 9\)"):
-        layer(np.zeros((5, 4, 9), np.float32))
-    with pytest.raises(ValueError, match=r"expected an input \(T, N, 3\)"):
-        layer(np.zeros(3, np.float32))
-    with pytest.raises(TypeError, match="pair"):
-        layer(np.zeros((5, 4, D), np.float32), nn.Tensor(np.zeros((1, 4, H), np.float32)))
-    with pytest.raises(ValueError, match=r"state of shape \(1, 4, 7\), got \(1, 3, 7\)"):
-        layer(np.zeros((5, 4, D), np.float32), (np.zeros((1, 3, H), np.float32), np.zeros((1, 4, H), np.float32)))
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_inputs(case):
+    error, message, given = WRONG[case]
+    with pytest.raises(error, match=message):
+        nn.LSTM(D, H)(*given)
+
+
+@pytest.mark.parametrize("lengths", [[1, 2], [1, 2, 6, 1], [1, 2, -1, 1], [1.0, 2.0, 3.0, 1.0], 4], ids=str)
+def test_wrong_lengths(lengths):
     with pytest.raises(ValueError, match="lengths"):
-        layer(np.zeros((5, 4, D), np.float32), lengths=[1, 2])
-    with pytest.raises(ValueError, match="lengths"):
-        layer(np.zeros((5, 4, D), np.float32), lengths=[1, 2, 6, 1])
-    with pytest.raises(ValueError, match="proj_size"):
-        nn.LSTM(D, H, proj_size=H)
+        nn.LSTM(D, H)(BATCH, lengths=lengths)
+
+
+def test_wrong_arguments():
+    for options in dict(proj_size=H), dict(proj_size=-1), dict(num_layers=0), dict(dropout=1.5), dict(dropout="no"):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            nn.LSTM(D, H, **options)
+    for options in (
+        dict(bias=1),
+        dict(batch_first=None),
+        dict(bidirectional="no"),
+        dict(num_layers=1.0),
+        dict(bias="no"),
+    ):
+        with pytest.raises(TypeError, match=next(iter(options))):
+            nn.GRU(D, H, **options)
+    with pytest.raises(ValueError, match="input_size"):
+        nn.LSTM(0, H)
     with pytest.raises(ValueError, match="nonlinearity"):
         nn.RNN(D, H, nonlinearity="sigmoid")
+    with pytest.raises(ValueError, match="mode"):
+        nn.RNNBase("lstm", D, H)
+    with pytest.warns(UserWarning, match="only one"):
+        nn.LSTM(D, H, dropout=0.5)
     with pytest.raises(ValueError, match=r"GRUCell: expected a state of shape \(4, 7\)"):
         nn.GRUCell(D, H)(np.zeros((4, D), np.float32), np.zeros((3, H), np.float32))
