@@ -23,6 +23,12 @@ SCALARS = {
     **dict(low=0, high=1, step=0.25, size=9, stride=3, p=0.3, value=0.7),
 }
 
+# how many numbers an update rule has of its own; behind them come three of the gradient
+HYPER = {
+    **dict(adadelta=4, adagrad=5, adam=5, adamax=5, asgd=5, lamb=5, lars=5, lion=4, nadam=6, radam=5, rmsprop=5),
+    **dict(rprop=5, schedule_free_adamw=8, sgd=4),
+}
+
 
 def _special(path, s):
     """Sizes, and values by name, of kernels whose arguments depend on one another."""
@@ -71,6 +77,8 @@ def _special(path, s):
         return {"K": s["N"]}, {"x": np.ones(s["N"], bool)}
     if path == "sequence.rows_forward":
         return {"M": s["N"] * s["T"]}, {"counts": np.full(s["T"], s["N"])}
+    if path == f"{module}.{module}_update" and module in HYPER:
+        return {"H": HYPER[module] + 3}, {}
     if path in ("sgd.sgd_rows_update", "sparse_adam.sparse_adam_update"):
         # rows ascend; no weight decay
         return {}, {"rows": np.arange(s["K"]), "hyper": np.array([0.1, 0.9, 0.9, 0.0])}

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from helpers import absent, agree, poison
+from helpers import absent, agree, close, poison
 
 
 class Rule(NamedTuple):
@@ -96,6 +96,43 @@ def test_update(backend, dtype, rng, name, option, maximize, before, n):
     got = agree(backend, f"{name}.{name}_update", *args)
     step = len(RULES[name].states) + 2
     assert (got[step] == before + 1).all()
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("shaping", [(0.5, np.inf, 0.0), (1.0, 0.7, 0.0), (1.0, np.inf, 0.1), (0.5, 0.4, 0.1)], ids=str)
+@pytest.mark.parametrize("name", ["sgd", "adam", *RULES])
+def test_a_gradient_that_is_scaled_clipped_and_penalised(backend, dtype, rng, name, shaping, maximize):
+    """Behind a rule's own numbers: what it does to the gradient first is as if it had been done before."""
+    if name == "sgd":
+        a, b, grad = (rng.standard_normal(1009).astype(dtype) for _ in range(3))
+        args = [a, b, grad, np.ones(1), np.array([0.1, 0.9, 0.2, 0.05]), False, maximize]
+    elif name == "adam":
+        a, b, grad, c = (rng.standard_normal(1009).astype(dtype) for _ in range(4))
+        args = [a, b, c * c, absent(dtype), grad, np.ones(1), np.array([0.1, *B, 1e-8, 0.05]), False, maximize]
+    else:
+        args = arguments(rng, name, -1, 1009, dtype, 7, maximize)
+        grad = args[len(RULES[name].states) + 1]
+    at = {"sgd": 4, "adam": 6}.get(name) or len(RULES[name].states) + 3 + len(RULES[name].counters)
+    args[0][::7] = 0
+    scale, bound, l1 = shaping
+    towards = -1 if maximize else 1
+    done = np.clip(dtype.type(scale) * grad, -bound, bound).astype(dtype) + dtype.type(towards * l1) * np.sign(args[0])
+    plain = [done if a is grad else a for a in args]
+    shaped = [np.array([*a, *shaping]) if i == at else a for i, a in enumerate(args)]
+    got = agree(backend, f"{name}.{name}_update", *shaped)
+    want = agree(backend, f"{name}.{name}_update", *plain)
+    for i in range(at - 1):
+        if args[i] is not grad and args[i].size:
+            close(got[i], want[i], {4: 1e-5, 8: 1e-13}[dtype.itemsize])
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_refuses_numbers_that_are_neither(backend, rng, name):
+    args = arguments(rng, name, -1, 4, np.float32, 0, False)
+    at = len(RULES[name].states) + 3 + len(RULES[name].counters)
+    args[at] = np.append(args[at], 1.0)
+    with pytest.raises(ValueError, match="of the gradient three or none"):
+        backend(f"{name}.{name}_update", *args)
 
 
 @pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.unread])

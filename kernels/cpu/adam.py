@@ -7,19 +7,15 @@ once a call, in float64, and enter the loop as two factors, so that an element c
 import math
 
 from ..jit import compiled, kernel, parallel_for
-
-# a chunk is tens of microseconds of memory traffic
-GRAIN = 16384
+from .rule import GRAIN, descent, pulled
 
 
 @compiled
-def _adam(begin, end, param, exp_avg, exp_avg_sq, grad, step_size, fresh1, beta2, fresh2, root, eps, decay, keep, sign):
+def _adam(begin, end, param, exp_avg, exp_avg_sq, grad, step_size, fresh1, beta2, fresh2, root, eps, keep, pull):
     param, exp_avg, exp_avg_sq, grad = param[begin:end], exp_avg[begin:end], exp_avg_sq[begin:end], grad[begin:end]
     for i in range(param.size):
         p = param[i] * keep
-        g = sign * grad[i]
-        if decay != 0:
-            g += decay * p
+        g = descent(p, grad[i], pull)
         m = exp_avg[i] + fresh1 * (g - exp_avg[i])
         v = beta2 * exp_avg_sq[i] + fresh2 * g * g
         exp_avg[i] = m
@@ -29,7 +25,7 @@ def _adam(begin, end, param, exp_avg, exp_avg_sq, grad, step_size, fresh1, beta2
 
 @compiled
 def _amsgrad(
-    begin, end, param, exp_avg, exp_avg_sq, top, grad, step_size, fresh1, beta2, fresh2, root, eps, decay, keep, sign
+    begin, end, param, exp_avg, exp_avg_sq, top, grad, step_size, fresh1, beta2, fresh2, root, eps, keep, pull
 ):
     param, exp_avg, exp_avg_sq, top, grad = (
         param[begin:end],
@@ -40,9 +36,7 @@ def _amsgrad(
     )
     for i in range(param.size):
         p = param[i] * keep
-        g = sign * grad[i]
-        if decay != 0:
-            g += decay * p
+        g = descent(p, grad[i], pull)
         m = exp_avg[i] + fresh1 * (g - exp_avg[i])
         v = beta2 * exp_avg_sq[i] + fresh2 * g * g
         exp_avg[i] = m
@@ -66,12 +60,11 @@ def adam_update(param, exp_avg, exp_avg_sq, max_exp_avg_sq, grad, step, hyper, d
         step[i] += 1
     step_size = real(lr / (1 - beta1 ** step[0]))
     root = real(1 / math.sqrt(1 - beta2 ** step[0]))
-    decay = real(0) if decoupled else real(weight_decay)
+    pull = pulled(hyper, 5, 0.0 if decoupled else weight_decay, maximize, real)
     keep = real(1 - lr * weight_decay) if decoupled else real(1)
-    factors = (step_size, real(1 - beta1), real(beta2), real(1 - beta2), root, real(eps), decay, keep)
-    sign = real(-1) if maximize else real(1)
+    factors = (step_size, real(1 - beta1), real(beta2), real(1 - beta2), root, real(eps), keep, pull)
     n = param.size
     if max_exp_avg_sq.size == n:
-        parallel_for(_amsgrad, n, GRAIN, (param, exp_avg, exp_avg_sq, max_exp_avg_sq, grad, *factors, sign))
+        parallel_for(_amsgrad, n, GRAIN, (param, exp_avg, exp_avg_sq, max_exp_avg_sq, grad, *factors))
     else:
-        parallel_for(_adam, n, GRAIN, (param, exp_avg, exp_avg_sq, grad, *factors, sign))
+        parallel_for(_adam, n, GRAIN, (param, exp_avg, exp_avg_sq, grad, *factors))

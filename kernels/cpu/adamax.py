@@ -1,14 +1,14 @@
 """Adamax: one pass over parameter, average, maximum and gradient, every array read once and written once."""
 
 from ..jit import compiled, kernel, parallel_for
-from .rule import GRAIN, count, descent, sign
+from .rule import GRAIN, count, descent, pulled
 
 
 @compiled
-def _adamax(begin, end, param, exp_avg, exp_inf, grad, step_size, fresh1, beta2, eps, decay, sign):
+def _adamax(begin, end, param, exp_avg, exp_inf, grad, step_size, fresh1, beta2, eps, pull):
     param, exp_avg, exp_inf, grad = param[begin:end], exp_avg[begin:end], exp_inf[begin:end], grad[begin:end]
     for i in range(param.size):
-        g = descent(param[i], grad[i], sign, decay)
+        g = descent(param[i], grad[i], pull)
         m = exp_avg[i] + fresh1 * (g - exp_avg[i])
         exp_avg[i] = m
         u, old = abs(g) + eps, beta2 * exp_inf[i]
@@ -25,5 +25,6 @@ def adamax_update(param, exp_avg, exp_inf, grad, step, hyper, maximize):
     real = param.dtype.type
     lr, beta1, beta2, eps, weight_decay = hyper[0], hyper[1], hyper[2], hyper[3], hyper[4]
     step_size = real(lr / (1 - beta1 ** count(step)))
-    numbers = (step_size, real(1 - beta1), real(beta2), real(eps), real(weight_decay), sign(maximize, real))
+    pull = pulled(hyper, 5, weight_decay, maximize, real)
+    numbers = (step_size, real(1 - beta1), real(beta2), real(eps), pull)
     parallel_for(_adamax, param.size, GRAIN, (param, exp_avg, exp_inf, grad, *numbers))

@@ -10,26 +10,28 @@ import numpy as np
 
 from ..jit import compiled, inlined, kernel, parallel_for
 from .loss import wide
-from .rule import GRAIN, count, descent, norms, sign
+from .rule import GRAIN, count, descent, norms, pulled
 
 SLOT = 3
 
 
 @inlined
 def _direction(p, m, v, correction, root, eps, decay):
-    return descent(p, m * correction / (math.sqrt(v) * root + eps), 1, decay)
+    r = m * correction / (math.sqrt(v) * root + eps)
+    # an infinite parameter is not multiplied by no decay
+    return r + decay * p if decay != 0 else r
 
 
 @compiled
 def _moments(
-    begin, end, squares, param, exp_avg, exp_avg_sq, grad, fresh1, beta2, fresh2, sign, correction, root, eps, decay
+    begin, end, squares, param, exp_avg, exp_avg_sq, grad, fresh1, beta2, fresh2, pull, correction, root, eps, decay
 ):
     for chunk in range(begin, end):
         first, last = chunk * GRAIN, min(grad.size, (chunk + 1) * GRAIN)
         p, m, v, g = param[first:last], exp_avg[first:last], exp_avg_sq[first:last], grad[first:last]
         of_param = of_direction = 0.0
         for i in range(p.size):
-            gradient = sign * g[i]
+            gradient = descent(p[i], g[i], pull)
             m[i] += fresh1 * (gradient - m[i])
             v[i] = beta2 * v[i] + fresh2 * gradient * gradient
             r = np.float64(_direction(p[i], m[i], v[i], correction, root, eps, decay))
@@ -54,7 +56,7 @@ def lamb_update(param, exp_avg, exp_avg_sq, grad, step, hyper, maximize):
     shape = (real(1 / (1 - beta1**t)), real(1 / math.sqrt(1 - beta2**t)), real(eps), real(weight_decay))
     chunks = (param.size + GRAIN - 1) // GRAIN
     squares = wide(SLOT, 2 * chunks, param)
-    factors = (real(1 - beta1), real(beta2), real(1 - beta2), sign(maximize, real))
+    factors = (real(1 - beta1), real(beta2), real(1 - beta2), pulled(hyper, 5, 0.0, maximize, real))
     parallel_for(_moments, chunks, 1, (squares, param, exp_avg, exp_avg_sq, grad, *factors, *shape))
     of_param, of_direction = norms(squares)
     trust = of_param / of_direction if of_param != 0 and of_direction != 0 else 1.0

@@ -7,27 +7,28 @@ import numpy as np
 
 from ..jit import compiled, kernel, parallel_for
 from .loss import wide
-from .rule import GRAIN, count, descent, norms, sign
+from .rule import GRAIN, count, descent, norms, pulled
 
 SLOT = 3
 
 
 @compiled
-def _squares(begin, end, squares, param, grad):
+def _squares(begin, end, squares, param, grad, pull):
     for chunk in range(begin, end):
         p, g = param[chunk * GRAIN : (chunk + 1) * GRAIN], grad[chunk * GRAIN : (chunk + 1) * GRAIN]
         of_param = of_grad = 0.0
         for i in range(p.size):
             of_param += np.float64(p[i]) * np.float64(p[i])
-            of_grad += np.float64(g[i]) * np.float64(g[i])
+            v = np.float64(descent(p[i], g[i], pull))
+            of_grad += v * v
         squares[2 * chunk], squares[2 * chunk + 1] = of_param, of_grad
 
 
 @compiled
-def _move(begin, end, param, buffer, grad, lr, trust, momentum, decay, sign, nesterov):
+def _move(begin, end, param, buffer, grad, lr, trust, momentum, pull, nesterov):
     param, buffer, grad = param[begin:end], buffer[begin:end], grad[begin:end]
     for i in range(param.size):
-        d = trust * descent(param[i], grad[i], sign, decay)
+        d = trust * descent(param[i], grad[i], pull)
         if momentum != 0:
             b = momentum * buffer[i] + d
             buffer[i] = b
@@ -45,10 +46,10 @@ def lars_update(param, momentum_buffer, grad, step, hyper, nesterov, maximize):
     count(step)
     chunks = (param.size + GRAIN - 1) // GRAIN
     squares = wide(SLOT, 2 * chunks, param)
-    parallel_for(_squares, chunks, 1, (squares, param, grad))
+    parallel_for(_squares, chunks, 1, (squares, param, grad, pulled(hyper, 5, 0.0, maximize, real)))
     of_param, of_grad = norms(squares)
     trust = 1.0
     if of_param != 0 and of_grad != 0 and coefficient != 0:
         trust = coefficient * of_param / (of_grad + weight_decay * of_param + eps)
-    numbers = (real(lr), real(trust), real(momentum), real(weight_decay), sign(maximize, real), nesterov)
+    numbers = (real(lr), real(trust), real(momentum), pulled(hyper, 5, weight_decay, maximize, real), nesterov)
     parallel_for(_move, param.size, GRAIN, (param, momentum_buffer, grad, *numbers))

@@ -6,7 +6,7 @@ Bias corrections and the schedule of the momentum are worked out once a call, in
 import math
 
 from ..jit import compiled, kernel, parallel_for
-from .rule import GRAIN, count, descent, sign
+from .rule import GRAIN, count, descent, pulled
 
 
 @compiled
@@ -24,13 +24,12 @@ def _nadam(
     fresh2,
     root,
     eps,
-    decay,
     keep,
-    sign,
+    pull,
 ):
     param, exp_avg, exp_avg_sq, grad = param[begin:end], exp_avg[begin:end], exp_avg_sq[begin:end], grad[begin:end]
     for i in range(param.size):
-        g = descent(param[i], grad[i], sign, decay)
+        g = descent(param[i], grad[i], pull)
         m = exp_avg[i] + fresh1 * (g - exp_avg[i])
         v = beta2 * exp_avg_sq[i] + fresh2 * g * g
         exp_avg[i] = m
@@ -56,7 +55,7 @@ def nadam_update(param, exp_avg, exp_avg_sq, grad, step, mu_product, hyper, deco
     by_average = real(lr * mu_next / (1 - mu_product[0] * mu_next))
     root = real(1 / math.sqrt(1 - beta2**t))
     factors = (by_gradient, by_average, real(1 - beta1), real(beta2), real(1 - beta2), root, real(eps))
-    decay = real(0) if decoupled else real(weight_decay)
+    pull = pulled(hyper, 6, 0.0 if decoupled else weight_decay, maximize, real)
     keep = real(1 - lr * weight_decay) if decoupled else real(1)
-    arguments = (param, exp_avg, exp_avg_sq, grad, *factors, decay, keep, sign(maximize, real))
+    arguments = (param, exp_avg, exp_avg_sq, grad, *factors, keep, pull)
     parallel_for(_nadam, param.size, GRAIN, arguments)

@@ -6,16 +6,14 @@ Bias corrections and the rectification are worked out once a call, in float64, a
 import math
 
 from ..jit import compiled, kernel, parallel_for
-from .rule import GRAIN, count, descent, sign
+from .rule import GRAIN, count, descent, pulled
 
 
 @compiled
-def _radam(
-    begin, end, param, exp_avg, exp_avg_sq, grad, step_size, adaptive, fresh1, beta2, fresh2, eps, decay, keep, sign
-):
+def _radam(begin, end, param, exp_avg, exp_avg_sq, grad, step_size, adaptive, fresh1, beta2, fresh2, eps, keep, pull):
     param, exp_avg, exp_avg_sq, grad = param[begin:end], exp_avg[begin:end], exp_avg_sq[begin:end], grad[begin:end]
     for i in range(param.size):
-        g = descent(param[i], grad[i], sign, decay)
+        g = descent(param[i], grad[i], pull)
         m = exp_avg[i] + fresh1 * (g - exp_avg[i])
         v = beta2 * exp_avg_sq[i] + fresh2 * g * g
         exp_avg[i] = m
@@ -38,7 +36,7 @@ def radam_update(param, exp_avg, exp_avg_sq, grad, step, hyper, decoupled, maxim
     r = R - 2 * t * beta2**t / correction
     if r > 5:
         step_size *= math.sqrt(correction * (r - 4) * (r - 2) * R / ((R - 4) * (R - 2) * r))
-    decay = real(0) if decoupled else real(weight_decay)
+    pull = pulled(hyper, 5, 0.0 if decoupled else weight_decay, maximize, real)
     keep = real(1 - lr * weight_decay) if decoupled else real(1)
-    factors = (real(step_size), r > 5, real(1 - beta1), real(beta2), real(1 - beta2), real(eps), decay, keep)
-    parallel_for(_radam, param.size, GRAIN, (param, exp_avg, exp_avg_sq, grad, *factors, sign(maximize, real)))
+    factors = (real(step_size), r > 5, real(1 - beta1), real(beta2), real(1 - beta2), real(eps), keep)
+    parallel_for(_radam, param.size, GRAIN, (param, exp_avg, exp_avg_sq, grad, *factors, pull))

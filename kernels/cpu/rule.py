@@ -2,18 +2,40 @@
 
 import math
 
+import numpy as np
+
 from ..jit import compiled, inlined
 
 # a chunk is tens of microseconds of memory traffic
 GRAIN = 16384
 
 
+@compiled
+def pulled(hyper, own, weight_decay, maximize, real):
+    """What makes a gradient into what a rule goes down, for `descent`: (factor, plain, bound, decay, l1)."""
+    if hyper.size != own and hyper.size != own + 3:
+        raise ValueError("hyper: expected the rule's numbers, and of the gradient three or none")
+    scale, bound, l1 = 1.0, np.inf, 0.0
+    if hyper.size > own:
+        scale, bound, l1 = hyper[own], hyper[own + 1], hyper[own + 2]
+    factor = -scale if maximize else scale
+    plain = weight_decay == 0 and l1 == 0 and bound == np.inf
+    return real(factor), plain, real(bound), real(weight_decay), real(l1)
+
+
 @inlined
-def descent(param, grad, sign, decay):
-    """g, of one element; sign is -1 to climb. Without decay the parameter is not multiplied: it may be infinite."""
-    g = sign * grad
-    if decay != 0:
-        g += decay * param
+def descent(param, grad, pull):
+    """g, of one element. Without a decay the parameter is not multiplied: it may be infinite."""
+    factor, plain, bound, decay, l1 = pull
+    g = factor * grad
+    # one question that LLVM settles outside of the loop
+    if not plain:
+        # a NaN is neither above nor below
+        g = bound if g > bound else g
+        g = -bound if g < -bound else g
+        g += signed(param, l1)
+        if decay != 0:
+            g += decay * param
     return g
 
 

@@ -6,17 +6,20 @@ The rate and the share c of z in the average are worked out once a call, in floa
 import math
 
 from ..jit import compiled, kernel, parallel_for
-from .rule import GRAIN, count, descent, sign
+from .rule import GRAIN, count, descent, pulled
 
 
 @compiled
-def _schedule_free(begin, end, param, z, exp_avg_sq, grad, first, beta2, fresh2, eps, decay, share, along, rate, sign):
+def _schedule_free(begin, end, param, z, exp_avg_sq, grad, first, beta2, fresh2, eps, decay, share, along, rate, pull):
     param, z, exp_avg_sq, grad = param[begin:end], z[begin:end], exp_avg_sq[begin:end], grad[begin:end]
     for i in range(param.size):
-        g, y = sign * grad[i], param[i]
+        y = param[i]
+        g = descent(y, grad[i], pull)
         v = beta2 * exp_avg_sq[i] + fresh2 * g * g
         exp_avg_sq[i] = v
-        d = descent(y, g / (math.sqrt(v) + eps), 1, decay)
+        d = g / (math.sqrt(v) + eps)
+        if decay != 0:
+            d += decay * y
         before = y if first else z[i]
         param[i] = y + share * (before - y) - along * d
         z[i] = before - rate * d
@@ -41,4 +44,6 @@ def schedule_free_adamw_update(param, z, exp_avg_sq, grad, step, weight_sum, lr_
     share = weight / total if total != 0 else 0.0
     along = rate * (1 - beta1 * (1 - share))
     numbers = (t == 1, real(beta2), real(1 - beta2), eps, decay, real(share), real(along), real(rate))
-    parallel_for(_schedule_free, param.size, GRAIN, (param, z, exp_avg_sq, grad, *numbers, sign(maximize, real)))
+    parallel_for(
+        _schedule_free, param.size, GRAIN, (param, z, exp_avg_sq, grad, *numbers, pulled(hyper, 8, 0.0, maximize, real))
+    )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .rule import count, descent
+from .rule import count, descent, split
 
 
 def adadelta_update(param, square_avg, acc_delta, grad, step, hyper, maximize):
@@ -19,7 +19,7 @@ def adadelta_update(param, square_avg, acc_delta, grad, step, hyper, maximize):
     acc_delta   (N,)          [inout]  a, zero before the first step
     grad        (N,)                   gradients
     step        (P,) float64  [inout]  steps made before this one; 1 is added
-    hyper       (4,) float64           lr, rho, eps, weight_decay
+    hyper       (H,) float64           lr, rho, eps, weight_decay; 3 more: rule.py
     maximize    bool                   climb instead of descending
 
     eps is added under both roots.
@@ -28,9 +28,9 @@ def adadelta_update(param, square_avg, acc_delta, grad, step, hyper, maximize):
     Source: Zeiler 2012; as torch.optim.Adadelta.
     """
     cast = param.dtype.type
-    lr, rho, eps, weight_decay = hyper
+    (lr, rho, eps, weight_decay), shaping = split(hyper, 4)
     count(step)
-    g = descent(param, grad, weight_decay, maximize)
+    g = descent(param, grad, weight_decay, maximize, shaping)
     square_avg[...] = cast(rho) * square_avg + cast(1 - rho) * g * g
     with np.errstate(divide="ignore", invalid="ignore"):
         d = np.sqrt(acc_delta + cast(eps)) / np.sqrt(square_avg + cast(eps)) * g

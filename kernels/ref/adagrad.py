@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .rule import count, descent
+from .rule import count, descent, split
 
 
 def adagrad_update(param, sum, grad, step, hyper, maximize):
@@ -16,7 +16,7 @@ def adagrad_update(param, sum, grad, step, hyper, maximize):
     sum       (N,)          [inout]  s; not read at the first step
     grad      (N,)                   gradients
     step      (P,) float64  [inout]  steps made before this one, the same for the whole run; 1 is added
-    hyper     (5,) float64           lr, lr_decay, weight_decay, initial_accumulator_value, eps
+    hyper     (H,) float64           lr, lr_decay, weight_decay, initial_accumulator_value, eps; 3 more: rule.py
     maximize  bool                   climb instead of descending
 
     eps is added to the root.
@@ -25,9 +25,9 @@ def adagrad_update(param, sum, grad, step, hyper, maximize):
     Source: Duchi, Hazan & Singer 2011; as torch.optim.Adagrad.
     """
     cast = param.dtype.type
-    lr, lr_decay, weight_decay, initial, eps = hyper
+    (lr, lr_decay, weight_decay, initial, eps), shaping = split(hyper, 5)
     t = count(step)
-    g = descent(param, grad, weight_decay, maximize)
+    g = descent(param, grad, weight_decay, maximize, shaping)
     if t == 1:
         sum[...] = cast(initial)
     sum += g * g

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .rule import descent, split
+
 
 def adam_update(param, exp_avg, exp_avg_sq, max_exp_avg_sq, grad, step, hyper, decoupled, maximize):
     """One step of Adam (AdamW when decoupled), in place.
@@ -19,7 +21,7 @@ def adam_update(param, exp_avg, exp_avg_sq, max_exp_avg_sq, grad, step, hyper, d
     max_exp_avg_sq  (N,) or (0,)  [inout]  u, zero before the first step; size 0: no amsgrad
     grad            (N,)                   gradients
     step            (P,) float64  [inout]  steps made before this one, the same for the whole run; 1 is added
-    hyper           (5,) float64           lr, beta1, beta2, eps, weight_decay
+    hyper           (H,) float64           lr, beta1, beta2, eps, weight_decay; 3 more: rule.py
     decoupled       bool                   weight decay outside the moments (AdamW)
     maximize        bool                   climb instead of descending
 
@@ -30,17 +32,14 @@ def adam_update(param, exp_avg, exp_avg_sq, max_exp_avg_sq, grad, step, hyper, d
     """
     if step.size == 0:
         raise ValueError("step needs size 1 or more, got size 0")
-    lr, beta1, beta2, eps, weight_decay = hyper
+    (lr, beta1, beta2, eps, weight_decay), shaping = split(hyper, 5)
     step += 1
     cast = param.dtype.type
     step_size = cast(lr / (1 - beta1 ** step[0]))
     root_correction = cast(np.sqrt(1 - beta2 ** step[0]))
-    gradient = -grad if maximize else grad
-    if weight_decay != 0:
-        if decoupled:
-            param *= cast(1 - lr * weight_decay)
-        else:
-            gradient = gradient + cast(weight_decay) * param
+    if decoupled and weight_decay != 0:
+        param *= cast(1 - lr * weight_decay)
+    gradient = descent(param, grad, 0 if decoupled else weight_decay, maximize, shaping)
     exp_avg += cast(1 - beta1) * (gradient - exp_avg)
     exp_avg_sq[...] = cast(beta2) * exp_avg_sq + cast(1 - beta2) * gradient * gradient
     second = exp_avg_sq

@@ -1,6 +1,6 @@
 """Averaged stochastic gradient descent on a flat run of parameters."""
 
-from .rule import count, descent
+from .rule import count, descent, split
 
 
 def asgd_update(param, ax, grad, step, eta, mu, hyper, maximize):
@@ -18,7 +18,7 @@ def asgd_update(param, ax, grad, step, eta, mu, hyper, maximize):
     step      (P,) float64  [inout]  steps made before this one, the same for the whole run; 1 is added
     eta       (P,) float64  [inout]  learning rate of this step, then of the next; not read at the first
     mu        (P,) float64  [inout]  weight of this step's parameters in ax, then of the next; 1 before the first
-    hyper     (5,) float64           lr, lambd, alpha, t0, weight_decay
+    hyper     (H,) float64           lr, lambd, alpha, t0, weight_decay; 3 more: rule.py
     maximize  bool                   climb instead of descending
 
     There is no eps.
@@ -27,10 +27,10 @@ def asgd_update(param, ax, grad, step, eta, mu, hyper, maximize):
     Source: Polyak & Juditsky 1992; as torch.optim.ASGD.
     """
     cast = param.dtype.type
-    lr, lambd, alpha, t0, weight_decay = hyper
+    (lr, lambd, alpha, t0, weight_decay), shaping = split(hyper, 5)
     t = count(step)
     e = lr if t == 1 else eta[0]
-    g = descent(param, grad, weight_decay, maximize)
+    g = descent(param, grad, weight_decay, maximize, shaping)
     param[...] = cast(1 - lambd * e) * param - cast(e) * g
     if mu[0] == 1:
         ax[...] = param

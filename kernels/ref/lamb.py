@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .rule import count, descent
+from .rule import count, descent, split
 
 
 def lamb_update(param, exp_avg, exp_avg_sq, grad, step, hyper, maximize):
@@ -19,7 +19,7 @@ def lamb_update(param, exp_avg, exp_avg_sq, grad, step, hyper, maximize):
     exp_avg_sq  (N,)          [inout]  v, zero before the first step
     grad        (N,)                   its gradient
     step        (P,) float64  [inout]  steps made before this one, all the same; 1 is added
-    hyper       (5,) float64           lr, beta1, beta2, eps, weight_decay
+    hyper       (H,) float64           lr, beta1, beta2, eps, weight_decay; 3 more: rule.py
     maximize    bool                   climb instead of descending
 
     eps is added after the bias correction of the root; the corrections and the norms are made in float64.
@@ -28,14 +28,15 @@ def lamb_update(param, exp_avg, exp_avg_sq, grad, step, hyper, maximize):
     Source: You et al. 2020, with phi(x) = x.
     """
     cast = param.dtype.type
-    lr, beta1, beta2, eps, weight_decay = hyper
+    (lr, beta1, beta2, eps, weight_decay), shaping = split(hyper, 5)
     t = count(step)
-    g = descent(param, grad, 0, maximize)
+    g = descent(param, grad, 0, maximize, shaping)
     exp_avg += cast(1 - beta1) * (g - exp_avg)
     exp_avg_sq[...] = cast(beta2) * exp_avg_sq + cast(1 - beta2) * g * g
     with np.errstate(divide="ignore", invalid="ignore"):
         r = exp_avg / cast(1 - beta1**t) / (np.sqrt(exp_avg_sq / cast(1 - beta2**t)) + cast(eps))
-    r = descent(param, r, weight_decay, False)
+    if weight_decay != 0:
+        r = r + cast(weight_decay) * param
     lengths = [np.linalg.norm(x.astype(np.float64)) for x in (param, r)]
     trust = lengths[0] / lengths[1] if lengths[0] != 0 and lengths[1] != 0 else 1
     param -= cast(lr * trust) * r

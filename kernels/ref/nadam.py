@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .rule import count, descent
+from .rule import count, descent, split
 
 
 def nadam_update(param, exp_avg, exp_avg_sq, grad, step, mu_product, hyper, decoupled, maximize):
@@ -22,7 +22,7 @@ def nadam_update(param, exp_avg, exp_avg_sq, grad, step, mu_product, hyper, deco
     grad        (N,)                   gradients
     step        (P,) float64  [inout]  steps made before this one, the same for the whole run; 1 is added
     mu_product  (P,) float64  [inout]  M[t-1], 1 before the first step, the same for the whole run
-    hyper       (6,) float64           lr, beta1, beta2, eps, weight_decay, momentum_decay
+    hyper       (H,) float64           lr, beta1, beta2, eps, weight_decay, momentum_decay; 3 more: rule.py
     decoupled   bool                   weight decay outside the moments
     maximize    bool                   climb instead of descending
 
@@ -32,13 +32,13 @@ def nadam_update(param, exp_avg, exp_avg_sq, grad, step, mu_product, hyper, deco
     Source: Dozat 2016; as torch.optim.NAdam.
     """
     cast = param.dtype.type
-    lr, beta1, beta2, eps, weight_decay, momentum_decay = hyper
+    (lr, beta1, beta2, eps, weight_decay, momentum_decay), shaping = split(hyper, 6)
     t = count(step)
     mu, mu_next = (beta1 * (1 - 0.5 * 0.96 ** (n * momentum_decay)) for n in (t, t + 1))
     mu_product *= mu
     by_gradient = lr * (1 - mu) / (1 - mu_product[0])
     by_average = lr * mu_next / (1 - mu_product[0] * mu_next)
-    g = descent(param, grad, 0 if decoupled else weight_decay, maximize)
+    g = descent(param, grad, 0 if decoupled else weight_decay, maximize, shaping)
     if decoupled and weight_decay != 0:
         param *= cast(1 - lr * weight_decay)
     exp_avg += cast(1 - beta1) * (g - exp_avg)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .rule import count, descent
+from .rule import count, descent, split
 
 
 def radam_update(param, exp_avg, exp_avg_sq, grad, step, hyper, decoupled, maximize):
@@ -22,7 +22,7 @@ def radam_update(param, exp_avg, exp_avg_sq, grad, step, hyper, decoupled, maxim
     exp_avg_sq  (N,)          [inout]  v, zero before the first step
     grad        (N,)                   gradients
     step        (P,) float64  [inout]  steps made before this one, the same for the whole run; 1 is added
-    hyper       (5,) float64           lr, beta1, beta2, eps, weight_decay
+    hyper       (H,) float64           lr, beta1, beta2, eps, weight_decay; 3 more: rule.py
     decoupled   bool                   weight decay outside the moments
     maximize    bool                   climb instead of descending
 
@@ -32,10 +32,10 @@ def radam_update(param, exp_avg, exp_avg_sq, grad, step, hyper, decoupled, maxim
     Source: Liu et al. 2020; as torch.optim.RAdam.
     """
     cast = param.dtype.type
-    lr, beta1, beta2, eps, weight_decay = hyper
+    (lr, beta1, beta2, eps, weight_decay), shaping = split(hyper, 5)
     t = count(step)
     step_size = lr / (1 - beta1**t)
-    g = descent(param, grad, 0 if decoupled else weight_decay, maximize)
+    g = descent(param, grad, 0 if decoupled else weight_decay, maximize, shaping)
     if decoupled and weight_decay != 0:
         param *= cast(1 - lr * weight_decay)
     exp_avg += cast(1 - beta1) * (g - exp_avg)

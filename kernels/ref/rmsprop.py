@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .rule import count, descent
+from .rule import count, descent, split
 
 
 def rmsprop_update(param, square_avg, grad_avg, momentum_buffer, grad, step, hyper, maximize):
@@ -20,7 +20,7 @@ def rmsprop_update(param, square_avg, grad_avg, momentum_buffer, grad, step, hyp
     momentum_buffer  (N,) or (0,)  [inout]  b, zero before the first step; size 0: no momentum
     grad             (N,)                   gradients
     step             (P,) float64  [inout]  steps made before this one; 1 is added
-    hyper            (5,) float64           lr, alpha, eps, weight_decay, momentum
+    hyper            (H,) float64           lr, alpha, eps, weight_decay, momentum; 3 more: rule.py
     maximize         bool                   climb instead of descending
 
     eps is added to the root.
@@ -29,11 +29,11 @@ def rmsprop_update(param, square_avg, grad_avg, momentum_buffer, grad, step, hyp
     Source: Tieleman & Hinton 2012, Graves 2013 (centered); as torch.optim.RMSprop.
     """
     cast = param.dtype.type
-    lr, alpha, eps, weight_decay, momentum = hyper
+    (lr, alpha, eps, weight_decay, momentum), shaping = split(hyper, 5)
     if momentum > 0 and momentum_buffer.size != param.size:
         raise ValueError("momentum needs a momentum_buffer of param's size, got size 0")
     count(step)
-    g = descent(param, grad, weight_decay, maximize)
+    g = descent(param, grad, weight_decay, maximize, shaping)
     square_avg[...] = cast(alpha) * square_avg + cast(1 - alpha) * g * g
     u = square_avg
     if grad_avg.size:

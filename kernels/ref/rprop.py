@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .rule import count
+from .rule import count, descent, split
 
 
 def rprop_update(param, prev, step_size, grad, step, hyper, maximize):
@@ -19,7 +19,7 @@ def rprop_update(param, prev, step_size, grad, step, hyper, maximize):
     step_size  (N,)          [inout]  s; not read at the first step
     grad       (N,)                   gradients
     step       (P,) float64  [inout]  steps made before this one, 0 for all or for none; 1 is added
-    hyper      (5,) float64           lr, eta_minus, eta_plus, step_size_min, step_size_max
+    hyper      (H,) float64           lr, eta_minus, eta_plus, step_size_min, step_size_max; 3 more: rule.py
     maximize   bool                   climb instead of descending
 
     There is no eps and no weight decay. A NaN in g * prev makes s a NaN.
@@ -27,9 +27,10 @@ def rprop_update(param, prev, step_size, grad, step, hyper, maximize):
     Raises ValueError when step has size 0.
     Source: Riedmiller & Braun 1993, without going back; as torch.optim.Rprop.
     """
-    lr, eta_minus, eta_plus, low, high = (param.dtype.type(h) for h in hyper)
+    own, shaping = split(hyper, 5)
+    lr, eta_minus, eta_plus, low, high = (param.dtype.type(number) for number in own)
     first = count(step) == 1
-    g = -grad if maximize else grad
+    g = descent(param, grad, 0, maximize, shaping)
     if first:
         prev[...] = 0
         step_size[...] = lr

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .rule import count
+from .rule import count, descent, split
 
 
 def schedule_free_adamw_update(param, z, exp_avg_sq, grad, step, weight_sum, lr_max, hyper, maximize):
@@ -24,7 +24,7 @@ def schedule_free_adamw_update(param, z, exp_avg_sq, grad, step, weight_sum, lr_
     step        (P,) float64  [inout]  steps made before this one, the same for the whole run; 1 is added
     weight_sum  (P,) float64  [inout]  of the weights so far
     lr_max      (P,) float64  [inout]  the largest rate so far
-    hyper       (8,) float64           lr, beta1, beta2, eps, weight_decay, warmup_steps, r, weight_lr_power
+    hyper       (H,) float64           lr, beta1, beta2, eps, weight_decay, warmup_steps, r, weight_lr_power; 3 more
     maximize    bool                   climb instead of descending
 
     eps is added to the root, without a correction of its own: that is in the rate.
@@ -33,7 +33,7 @@ def schedule_free_adamw_update(param, z, exp_avg_sq, grad, step, weight_sum, lr_
     Source: Defazio et al. 2024, algorithm 1.
     """
     cast = param.dtype.type
-    lr, beta1, beta2, eps, weight_decay, warmup_steps, r, power = hyper
+    (lr, beta1, beta2, eps, weight_decay, warmup_steps, r, power), shaping = split(hyper, 8)
     t = count(step)
     if weight_sum.size == 0 or lr_max.size == 0:
         raise ValueError("weight_sum and lr_max need as many entries as step, got size 0")
@@ -42,7 +42,7 @@ def schedule_free_adamw_update(param, z, exp_avg_sq, grad, step, weight_sum, lr_
     weight = t**r * lr_max[0] ** power
     weight_sum += weight
     c = weight / weight_sum[0] if weight_sum[0] != 0 else 0.0
-    g = -grad if maximize else grad
+    g = descent(param, grad, 0, maximize, shaping)
     if t == 1:
         z[...] = param
     exp_avg_sq[...] = cast(beta2) * exp_avg_sq + cast(1 - beta2) * g * g

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .rows import check_rows
+from .rule import descent, split
 
 
 def sgd_update(param, momentum_buffer, grad, step, hyper, nesterov, maximize):
@@ -17,7 +18,7 @@ def sgd_update(param, momentum_buffer, grad, step, hyper, nesterov, maximize):
     momentum_buffer  (N,) or (0,)  [inout]  b; not read at the first step; size 0 only when momentum is 0
     grad             (N,)                   gradients
     step             (P,) float64  [inout]  momentum steps made before this one, the same for the whole run; 1 is added
-    hyper            (4,) float64           lr, momentum, dampening, weight_decay
+    hyper            (H,) float64           lr, momentum, dampening, weight_decay; 3 more: rule.py
     nesterov         bool                   look ahead along the momentum
     maximize         bool                   climb instead of descending
 
@@ -28,10 +29,9 @@ def sgd_update(param, momentum_buffer, grad, step, hyper, nesterov, maximize):
     Source: as torch.optim.SGD.
     """
     cast = param.dtype.type
-    lr, momentum, kept, weight_decay = cast(hyper[0]), cast(hyper[1]), cast(1 - hyper[2]), cast(hyper[3])
-    gradient = -grad if maximize else grad
-    if weight_decay != 0:
-        gradient = gradient + weight_decay * param
+    (lr, momentum, dampening, weight_decay), shaping = split(hyper, 4)
+    lr, momentum, kept = cast(lr), cast(momentum), cast(1 - dampening)
+    gradient = descent(param, grad, weight_decay, maximize, shaping)
     if momentum != 0:
         if momentum_buffer.size != param.size:
             raise ValueError("momentum needs a momentum_buffer of param's size, got size 0")
