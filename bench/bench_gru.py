@@ -4,12 +4,12 @@ import functools
 
 import numpy as np
 import pytest
-import recurrent
+import sequences
 from hotloop.kernels.cpu import gru
 from hotloop.kernels.ref import gru as ref
 
 # times the best peer's speed
-TARGETS = dict(zip(recurrent.SHAPES, [3, 2.5, 2.5, 3, 3], strict=True))
+TARGETS = dict(zip(sequences.SHAPES, [3, 2.5, 2.5, 3, 3], strict=True))
 
 
 def with_kernels(kernels, x, w_ih, w_hh, b_ih, b_hh, dy):
@@ -28,12 +28,12 @@ def with_kernels(kernels, x, w_ih, w_hh, b_ih, b_hh, dy):
     return run
 
 
-CONTESTANTS = {"hotloop": functools.partial(with_kernels, gru), **recurrent.peers("GRU", recurrent.jax_gru)}
+CONTESTANTS = {"hotloop": functools.partial(with_kernels, gru), **sequences.peers("GRU", sequences.jax_gru)}
 
 
-@pytest.mark.parametrize("shape", recurrent.SHAPES, ids=recurrent.named)
+@pytest.mark.parametrize("shape", sequences.SHAPES, ids=sequences.named)
 @pytest.mark.parametrize("who", CONTESTANTS)
 def bench_gru(clock, benchmark, who, shape):
-    given = recurrent.operands("GRU", *shape)
+    given = sequences.operands("GRU", *shape)
     want = with_kernels(ref, *(a.astype(np.float64) for a in given))()
-    recurrent.compare(clock, benchmark, who, "GRU", shape, CONTESTANTS[who](*given), want, TARGETS[shape])
+    sequences.compare(clock, benchmark, who, "GRU", shape, CONTESTANTS[who](*given), want, TARGETS[shape])

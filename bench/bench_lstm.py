@@ -5,12 +5,12 @@ import functools
 import ceilings
 import numpy as np
 import pytest
-import recurrent
+import sequences
 from hotloop.kernels.cpu import lstm
 from hotloop.kernels.ref import lstm as ref
 
 # times the best peer's speed, on one thread and on more
-TARGETS = dict(zip(recurrent.SHAPES, [(1.6, 1.6), (1.6, 1.6), (1.6, 1.6), (2, 3), (3, 3)], strict=True))
+TARGETS = dict(zip(sequences.SHAPES, [(1.6, 1.6), (1.6, 1.6), (1.6, 1.6), (2, 3), (3, 3)], strict=True))
 
 
 def with_kernels(kernels, x, w_ih, w_hh, b_ih, b_hh, dy):
@@ -30,13 +30,13 @@ def with_kernels(kernels, x, w_ih, w_hh, b_ih, b_hh, dy):
     return run
 
 
-CONTESTANTS = {"hotloop": functools.partial(with_kernels, lstm), **recurrent.peers("LSTM", recurrent.jax_lstm)}
+CONTESTANTS = {"hotloop": functools.partial(with_kernels, lstm), **sequences.peers("LSTM", sequences.jax_lstm)}
 
 
-@pytest.mark.parametrize("shape", recurrent.SHAPES, ids=recurrent.named)
+@pytest.mark.parametrize("shape", sequences.SHAPES, ids=sequences.named)
 @pytest.mark.parametrize("who", CONTESTANTS)
 def bench_lstm(clock, benchmark, who, shape):
-    given = recurrent.operands("LSTM", *shape)
+    given = sequences.operands("LSTM", *shape)
     want = with_kernels(ref, *(a.astype(np.float64) for a in given))()
     target = TARGETS[shape][ceilings.threads() > 1]
-    recurrent.compare(clock, benchmark, who, "LSTM", shape, CONTESTANTS[who](*given), want, target)
+    sequences.compare(clock, benchmark, who, "LSTM", shape, CONTESTANTS[who](*given), want, target)

@@ -11,7 +11,7 @@ import contextlib
 import hotloop
 import numpy as np
 import pytest
-import recurrent
+import sequences
 from conftest import peer
 from hotloop import nn
 from hotloop.kernels.cpu import recurrent_cells
@@ -34,7 +34,7 @@ def operands(cell, n, h):
     rng = np.random.default_rng(0)
     states = 2 if cell == "LSTM" else 1
     x, dh, *states = rng.standard_normal((2 + states, n, h), np.float32)
-    return x, states, recurrent.weights(rng, cell, h, h), dh
+    return x, states, sequences.weights(rng, cell, h, h), dh
 
 
 def flags(cell):
@@ -115,7 +115,7 @@ def forward_keras(cell, x, states, parameters):
     name = "SimpleRNN" if cell == "RNN" else cell
     layer = getattr(keras.layers, f"{name}Cell")(states[0].shape[1])
     layer.build(x.shape)
-    layer.set_weights(recurrent.keras_weights(name, *parameters))
+    layer.set_weights(sequences.keras_weights(name, *parameters))
     x, *states = map(tensorflow.constant, (x, *states))
     step = tensorflow.function(lambda x, states: layer(x, states)[1])
     return contextlib.nullcontext(), lambda: step(x, states)
@@ -138,10 +138,10 @@ def wanted(cell, x, states, parameters):
 
 
 def work(cell, n, h):
-    return 4 * n * recurrent.GATES[cell] * h * h
+    return 4 * n * sequences.GATES[cell] * h * h
 
 
-@pytest.mark.parametrize("cell", recurrent.GATES)
+@pytest.mark.parametrize("cell", sequences.GATES)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: named(*s))
 @pytest.mark.parametrize("who", FORWARD)
 def bench_layer_forward(clock, benchmark, who, cell, shape):
@@ -245,7 +245,7 @@ def gradients(cell, x, states, parameters, dh):
     return found
 
 
-@pytest.mark.parametrize("cell", recurrent.GATES)
+@pytest.mark.parametrize("cell", sequences.GATES)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: named(*s))
 @pytest.mark.parametrize("who", BACKWARD)
 def bench_layer_backward(clock, benchmark, who, cell, shape):

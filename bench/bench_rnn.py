@@ -4,12 +4,12 @@ import functools
 
 import numpy as np
 import pytest
-import recurrent
+import sequences
 from hotloop.kernels.cpu import rnn
 from hotloop.kernels.ref import rnn as ref
 
 # times the best peer's speed
-TARGETS = dict(zip(recurrent.SHAPES, [3, 2.5, 2.5, 3, 3], strict=True))
+TARGETS = dict(zip(sequences.SHAPES, [3, 2.5, 2.5, 3, 3], strict=True))
 
 
 def with_kernels(kernels, x, w_ih, w_hh, b_ih, b_hh, dy):
@@ -28,12 +28,12 @@ def with_kernels(kernels, x, w_ih, w_hh, b_ih, b_hh, dy):
     return run
 
 
-CONTESTANTS = {"hotloop": functools.partial(with_kernels, rnn), **recurrent.peers("RNN", recurrent.jax_rnn)}
+CONTESTANTS = {"hotloop": functools.partial(with_kernels, rnn), **sequences.peers("RNN", sequences.jax_rnn)}
 
 
-@pytest.mark.parametrize("shape", recurrent.SHAPES, ids=recurrent.named)
+@pytest.mark.parametrize("shape", sequences.SHAPES, ids=sequences.named)
 @pytest.mark.parametrize("who", CONTESTANTS)
 def bench_rnn(clock, benchmark, who, shape):
-    given = recurrent.operands("RNN", *shape)
+    given = sequences.operands("RNN", *shape)
     want = with_kernels(ref, *(a.astype(np.float64) for a in given))()
-    recurrent.compare(clock, benchmark, who, "RNN", shape, CONTESTANTS[who](*given), want, TARGETS[shape])
+    sequences.compare(clock, benchmark, who, "RNN", shape, CONTESTANTS[who](*given), want, TARGETS[shape])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import recurrent
+import sequences
 import steps
 from conftest import peer
 from hotloop import nn
@@ -39,7 +39,7 @@ def weights(model):
     _, _, d, h = model.shape
     found = [rng.standard_normal((model.classes, d), np.float32)] if model.characters else []
     for layer in range(model.layers):
-        found += recurrent.weights(rng, "LSTM", h if layer else d, h)
+        found += sequences.weights(rng, "LSTM", h if layer else d, h)
     dense = rng.standard_normal((model.classes, h), np.float32) / np.float32(np.sqrt(h))
     return [*found, dense, np.zeros(model.classes, np.float32)]
 
@@ -111,7 +111,7 @@ def with_jax(model, x, target):
         embedding, layers, (w, b) = parts(model, parameters)
         y = embedding[x] if model.characters else x
         for layer in layers:
-            y = recurrent.jax_lstm(y, *layer)
+            y = sequences.jax_lstm(y, *layer)
         return (y if model.characters else y[-1]) @ w.T + b
 
     return steps.with_jax(forward, weights(model), x, target)
@@ -123,7 +123,7 @@ def with_keras(model, x, target):
     first = [layers.Embedding(*embedding.shape)] if model.characters else []
     middle = [layers.LSTM(h, return_sequences=model.characters) for _ in lstm]
     given = [embedding] if model.characters else []
-    given += [a for layer in lstm for a in recurrent.keras_weights("LSTM", *layer)]
+    given += [a for layer in lstm for a in sequences.keras_weights("LSTM", *layer)]
     network = [*first, *middle, layers.Dense(model.classes)]
     return steps.with_keras(network, [*given, w.T, b], x.swapaxes(0, 1), target.T)
 
