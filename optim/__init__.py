@@ -20,6 +20,7 @@ from .rmsprop import RMSprop
 from .rprop import Rprop
 from .schedule_free import AdamWScheduleFree
 from .sgd import SGD
+from .sparse_adam import SparseAdam
 
 __all__ = [
     "ASGD",
@@ -42,6 +43,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "SparseAdam",
     "lr_scheduler",
     "swa_utils",
 ]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..nn.doors import call, empty, from_host, to_host
+from ..nn.sparse import SparseGradient
 from .flat import Place, lay, padded, zeros
 
 FLOAT64 = np.dtype(np.float64)
@@ -46,7 +47,7 @@ class Block:
         for p in parameters:
             self.begins.append(self.size)
             self.size += padded(p._data.size, self.dtype.itemsize)
-        self.places: list[Place] = lay(parameters)
+        self.places: list[Place] = self._lie()
         # (kind of state, shape of a parameter) -> shape of its state, or None
         self.shape_of = shape_of
         # kinds of state by name, and where each parameter's begins; made when the rule first asks for them
@@ -63,6 +64,10 @@ class Block:
         self.runs: list[tuple] = []
         self.current = False
 
+    def _lie(self) -> list[Place]:
+        """Where the parameters lie."""
+        return lay(self.parameters)
+
     def stale(self) -> bool:
         """Whether a parameter has moved, or a gradient has come or gone, since the runs were made."""
         if not self.current:
@@ -73,9 +78,13 @@ class Block:
         return False
 
     def moved(self) -> bool:
-        """Whether a parameter has another dtype, device or size than the state that is kept for it here."""
+        """Whether a parameter has another dtype, device or size than the state that is kept for it here, or a gradient
+        of another kind."""
         return any(
-            p._data.dtype != self.dtype or p.device != self.device or p._data.size != place.data.size
+            p._data.dtype != self.dtype
+            or p.device != self.device
+            or p._data.size != place.data.size
+            or (p._has_grad and type(p._grad_buffer) is SparseGradient)
             for p, place in zip(self.parameters, self.places, strict=True)
         )
 
@@ -127,7 +136,7 @@ class Block:
 
     def look(self) -> list[int]:
         """Take note of where the parameters are and of those that have gradients; which ones have."""
-        self.places = lay(self.parameters)
+        self.places = self._lie()
         self.watch = [
             (p, place.data, place.grad, p._has_grad) for p, place in zip(self.parameters, self.places, strict=True)
         ]

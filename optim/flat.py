@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..nn.doors import call, lasting
+from ..nn.sparse import SparseGradient
 
 ALIGN = 64
 
@@ -82,9 +83,9 @@ def _move(parameter, flat: Flat, begin: int) -> None:
 
 
 def _restore_gradient(parameter) -> None:
-    """Let the parameter's gradient live in its slice, whatever array it was in."""
+    """Let the parameter's gradient live in its slice, whatever array it was in. One of few rows stays as it is."""
     slice_ = parameter._place.grad
-    if parameter._grad_buffer is not slice_:
+    if parameter._grad_buffer is not slice_ and type(parameter._grad_buffer) is not SparseGradient:
         if parameter._has_grad:
             call("elementwise.copy_forward", slice_, parameter._grad_buffer)
         parameter._grad_buffer, parameter._loose = slice_, None

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..nn.doors import call, device_of, empty, lasting, to_host
+from ..nn.sparse import SparseGradient
 from ..nn.state_dict import as_tensor
 from ..nn.tape import enable_grad
 from ..nn.tensor import Tensor
@@ -113,7 +114,9 @@ class LBFGS(Optimizer):
         grad = self._vector()
         for p, piece in self._pieces(grad):
             if p._has_grad:
-                call("elementwise.copy_forward", piece, p._grad_buffer.reshape(-1))
+                given = p._grad_buffer
+                whole = given.to_dense() if type(given) is SparseGradient else given
+                call("elementwise.copy_forward", piece, whole.reshape(-1))
             else:
                 call("elementwise.fill_forward", piece, 0.0)
         return grad

@@ -2,13 +2,14 @@
 
 An optimizer that is one pass over flat arrays is a subclass that says what its kernel takes:
 
-    kernel    "sgd.sgd_update": called as kernel(param, *states, grad, *counters, hyper, *flags)
-    hyper     the options that are numbers, in the order of the kernel's `hyper` array; ("lr", "betas", "eps")
-    counters  numbers kept for each parameter and advanced by the kernel, with their first values: {"step": 0.0}
-    states    (group) -> the kinds of state, in the kernel's order; None: the kernel gets a size-0 array
-    flags     (group) -> the last arguments, bools that hold for a whole group
-    alike     (counters of a parameter) -> what neighbours must have in common to be updated by one call
-    check     (group) -> raises ValueError for options out of range
+    kernel       "sgd.sgd_update": called as kernel(param, *states, grad, *counters, hyper, *flags)
+    rows_kernel  the same for a table with a SparseGradient, whose rows and values stand in place of grad
+    hyper        the options that are numbers, in the order of the kernel's `hyper` array; ("lr", "betas", "eps")
+    counters     numbers kept for each parameter and advanced by the kernel, with their first values: {"step": 0.0}
+    states       (group) -> the kinds of state, in the kernel's order; None: the kernel gets a size-0 array
+    flags        (group) -> the last arguments, bools that hold for a whole group
+    alike        (counters of a parameter) -> what neighbours must have in common to be updated by one call
+    check        (group) -> raises ValueError for options out of range
 
 A counter whose name begins with "_" stays out of the state_dict. A rule for whole matrices, or one with state of other
 shapes than the parameter's (`state_shape`), makes its kernel calls in `_plan`; others override `_update` or `step`.
@@ -21,11 +22,13 @@ from typing import Any, ClassVar
 
 from ..nn.doors import call
 from ..nn.lazy import is_lazy
+from ..nn.sparse import SparseGradient
 from ..nn.tape import enable_grad
 from ..nn.tensor import Tensor
 from . import state_dict
 from .block import Block
 from .group import ParamGroup
+from .rows import RowBlock
 
 
 class Optimizer:
@@ -36,6 +39,7 @@ class Optimizer:
     """
 
     kernel: ClassVar[str]
+    rows_kernel: ClassVar[str | None] = None
     hyper: ClassVar[tuple[str, ...]] = ("lr",)
     counters: ClassVar[dict[str, float]] = {"step": 0.0}
     # whether there was a step since the first schedule was attached
@@ -103,20 +107,43 @@ class Optimizer:
     def _lay(self, group: ParamGroup) -> None:
         """Divide a group into blocks by dtype and device, and carry over what the old blocks kept."""
         together: dict[tuple, list] = {}
+        tables = []
         group.pending = [p for p in group["params"] if is_lazy(p)]
         for p in group["params"]:
             # an integer parameter has no gradient
-            if not is_lazy(p) and p._data.dtype.kind == "f":
+            if is_lazy(p) or p._data.dtype.kind != "f":
+                continue
+            if self._by_rows(p):
+                tables.append(p)
+            else:
                 together.setdefault((p._data.dtype, p.device), []).append(p)
         kept = {id(p): (block, i) for block in group.blocks for i, p in enumerate(block.parameters)}
         group.blocks = [Block(parameters, self.counters, self.state_shape) for parameters in together.values()]
+        group.blocks += [RowBlock([p], self.counters, self.state_shape) for p in tables]
         for block in group.blocks:
             for i, p in enumerate(block.parameters):
                 if id(p) in kept:
                     block.take(i, *kept[id(p)])
 
+    def _by_rows(self, parameter: Tensor) -> bool:
+        """Whether a parameter's gradients are, or when there is none will be, SparseGradients that the rule can use."""
+        if self.rows_kernel is None:
+            return False
+        if parameter._has_grad:
+            return type(parameter._grad_buffer) is SparseGradient
+        return getattr(parameter, "_by_rows", False)
+
+    def _refuse(self, sparse: bool) -> None:
+        """Raise for a gradient of a kind that the rule cannot use."""
+        if sparse and self.rows_kernel is None:
+            name = type(self).__name__
+            raise RuntimeError(f"{name} does not support sparse gradients, please consider SparseAdam or SGD instead")
+
     def _refresh(self, group: ParamGroup) -> None:
         """Bring blocks and runs up to date with where the parameters are and which of them have gradients."""
+        for p in group["params"]:
+            if p._has_grad:
+                self._refuse(type(p._grad_buffer) is SparseGradient)
         if not all(map(is_lazy, group.pending)) or any(block.moved() for block in group.blocks):
             self._lay(group)
         states, flags = group.layout()
@@ -155,8 +182,9 @@ class Optimizer:
             self._scheduled, self.stepped = True, False
 
     def _update(self, group: ParamGroup, block: Block) -> None:
+        kernel = self.kernel if type(block) is Block else self.rows_kernel
         for run in block.runs:
-            call(self.kernel, *run)
+            call(kernel, *run)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients; with `set_to_none=False` fill those that exist with zeros."""
@@ -164,8 +192,8 @@ class Optimizer:
             for p in group["params"]:
                 if set_to_none:
                     p.grad = None
-                elif p.grad is not None:
-                    call("elementwise.fill_forward", p.grad, 0.0)
+                else:
+                    p._zero_gradient()
 
     # ---- state
 

@@ -17,10 +17,12 @@ class SGD(Optimizer):
     d[t] = g[t] + momentum * b[t] if nesterov, else b[t], else g[t] when momentum == 0
     p[t] = p[t-1] - lr * d[t]
 
-    State of a parameter, when momentum != 0: momentum_buffer.
+    State of a parameter, when momentum != 0: momentum_buffer. Tables with SparseGradients are updated row by row, with
+    momentum all rows; they cannot have a weight_decay.
     """
 
     kernel = "sgd.sgd_update"
+    rows_kernel = "sgd.sgd_rows_update"
     hyper = ("lr", "momentum", "dampening", "weight_decay")
     # steps with momentum: tells the kernel whether b has begun; torch keeps no count
     counters: ClassVar[dict[str, float]] = {"_step": 0.0}
