@@ -126,7 +126,7 @@ def _run(seeds: list, retain: bool, unit: Any, found: dict | None = None, betwee
             if edges is None:
                 raise RuntimeError(
                     f"backward through {node.name()} a second time: its saved arrays are gone; "
-                    "call backward(retain_graph=True) the first time"
+                    "call backward(retain_graph=True) the first time, or detach() what is carried on from there"
                 )
             if node.hooks is not None:
                 _run_hooks(node.hooks, grads, found is None)

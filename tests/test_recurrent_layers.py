@@ -232,6 +232,14 @@ def test_states_carry_on(rng):
     compare(torch, rng, ours, theirs, [rng.standard_normal((T, N, D))], run)
 
 
+def test_a_state_that_was_not_detached():
+    layer = nn.GRU(D, H)
+    y, h = layer(BATCH)
+    y.sum().backward()
+    with pytest.raises(RuntimeError, match=r"GRUFunction a second time.* detach\(\)"):
+        layer(BATCH, h)[0].sum().backward()
+
+
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
 def test_no_samples(name):
     layer = getattr(nn, name)(D, H)
