@@ -298,7 +298,7 @@ def stream_jax(xs, states, parameters):
     return contextlib.nullcontext(), run
 
 
-def sequences(layer, xs, states):
+def stepped(layer, xs, states):
     """A layer of sequences that is given one step at a time."""
 
     def run():
@@ -315,7 +315,7 @@ def single_hotloop(xs, states, parameters):
     for parameter, value in zip(layer.parameters(), parameters, strict=True):
         parameter.data = value.copy()
     xs, states = ([hotloop.tensor(v[None]) for v in values] for values in (xs, states))
-    return hotloop.inference_mode(), sequences(layer, xs, tuple(states))
+    return hotloop.inference_mode(), stepped(layer, xs, tuple(states))
 
 
 def single_torch(xs, states, parameters):
@@ -325,7 +325,7 @@ def single_torch(xs, states, parameters):
         for parameter, value in zip(layer.parameters(), parameters, strict=True):
             parameter.copy_(torch.from_numpy(value))
     xs, states = ([torch.from_numpy(v[None]) for v in values] for values in (xs, states))
-    return torch.inference_mode(), sequences(layer, xs, tuple(states))
+    return torch.inference_mode(), stepped(layer, xs, tuple(states))
 
 
 @njit
