@@ -43,18 +43,26 @@ class RNNCellBase(Module):
 
     def _step(self, function, input, states, *flags) -> tuple[bool, Any]:
         """Whether the input was a batch, and what the function makes of input and states."""
-        x, states = as_tensor(input), [s if s is None else as_tensor(s) for s in states]
+        x = as_tensor(input)
         shape = x._data.shape
-        batched, name = len(shape) == 2, type(self).__name__
+        batched = len(shape) == 2
         if not (batched or len(shape) == 1) or shape[-1] != self.input_size:
-            raise ValueError(f"{name}: expected an input (N, {self.input_size}) or (D,), got shape {shape}")
-        expected = (*shape[:-1], self.hidden_size)
+            expected = f"(N, {self.input_size}) or (D,)"
+            raise ValueError(f"{type(self).__name__}: expected an input {expected}, got shape {shape}")
+        expected = (shape[0], self.hidden_size) if batched else (self.hidden_size,)
+        given = []
         for state in states:
-            if state is not None and state._data.shape != expected:
-                raise ValueError(f"{name}: expected a state of shape {expected}, got {state.shape}")
+            if state is not None:
+                state = as_tensor(state)
+                if state._data.shape != expected:
+                    got = state._data.shape
+                    raise ValueError(f"{type(self).__name__}: expected a state of shape {expected}, got {got}")
+                if not batched:
+                    state = state.unsqueeze(0)
+            given.append(state)
         if not batched:
-            x, states = x.unsqueeze(0), [s if s is None else s.unsqueeze(0) for s in states]
-        made = function.apply(x, *states, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, *flags)
+            x = x.unsqueeze(0)
+        made = function.apply(x, *given, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, *flags)
         return batched, made
 
     def extra_repr(self) -> str:

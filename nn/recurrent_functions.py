@@ -118,7 +118,8 @@ class LSTMCellFunction(Function):
         samples, hidden = shape = len(x), w_hh.shape[1]
         h, c = empty(shape, dtype, device), empty(shape, dtype, device)
         gates = empty((samples, 4 * hidden), dtype, device) if recording else absent(dtype, device, 2)
-        h0, c0, b_ih, b_hh = _present((h0, c0, b_ih, b_hh), dtype, device)
+        if h0 is None or c0 is None or b_ih is None or b_hh is None:
+            h0, c0, b_ih, b_hh = _present((h0, c0, b_ih, b_hh), dtype, device)
         call("recurrent_cells.lstm_cell_forward", h, c, gates, x, h0, c0, w_ih, w_hh, b_ih, b_hh)
         if recording:
             ctx.save(x, h0, c0, w_ih, w_hh, gates, c)

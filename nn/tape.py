@@ -14,7 +14,7 @@ import numpy as np
 
 from .doors import absent, adopt, contiguous, empty, same_device
 from .mode import enable_grad, inference_mode, is_grad_enabled, mode, no_grad, set_grad_enabled
-from .tensor import Tensor, version_of, wrap
+from .tensor import Tensor, fresh, version_of, wrap
 
 __all__ = [
     "Context",
@@ -176,12 +176,12 @@ class Function:
                     i, node = len(arrays), value._node
                     recording = needs[i] = True
                     edges[i] = value if node is None else (node, value._index)
-                value = value._data
-            if type(value) is _ndarray:
-                if not (strided or value.flags.c_contiguous):
-                    value = contiguous(value)
+                if value._dense:
+                    value = value._data
+                else:
+                    value, device = _array(value, strided, device)
             elif type(value) not in _PLAIN:
-                value, device = _foreign(value, strided, device)
+                value, device = _array(value, strided, device)
             arrays.append(value)
         ctx = Context()
         ctx.function = cls
@@ -207,12 +207,12 @@ class Function:
         device, strided = "cpu", cls.strided
         for value in args:
             if isinstance(value, Tensor):
-                value = value._data
-            if type(value) is _ndarray:
-                if not (strided or value.flags.c_contiguous):
-                    value = contiguous(value)
+                if value._dense:
+                    value = value._data
+                else:
+                    value, device = _array(value, strided, device)
             elif type(value) not in _PLAIN:
-                value, device = _foreign(value, strided, device)
+                value, device = _array(value, strided, device)
             arrays.append(value)
         ctx = Context()
         ctx.function = cls
@@ -220,31 +220,37 @@ class Function:
         ctx.needs = [False] * len(args)
         ctx.saved = ()
         result = cls.forward(ctx, *arrays)
-        if type(result) is tuple:
-            return tuple([_plain(y, arrays, args) for y in result])
-        return _plain(result, arrays, args)
+        results = result if type(result) is tuple else (result,)
+        outputs = []
+        for array in results:
+            # fresh memory, the usual case, is told from that of an argument at little cost
+            own = type(array) is _ndarray and array.base is None
+            for other in arrays:
+                if other is array:
+                    own = False
+            if own:
+                outputs.append(fresh(array))
+            else:
+                outputs.append(wrap(array, None, 0, [value for value in args if isinstance(value, Tensor)]))
+        return tuple(outputs) if results is result else outputs[0]
 
 
-def _foreign(value: Any, strided: bool, device: str) -> tuple[Any, str]:
-    """An argument that is no plain ndarray as forward gets it, and where arrays live for all that is known now."""
-    if isinstance(value, _ndarray):
+def _array(value: Any, strided: bool, device: str) -> tuple[Any, str]:
+    """A tensor or array as forward gets it, and where arrays live for all that is known now."""
+    array = value._data if isinstance(value, Tensor) else value
+    if type(array) is _ndarray:
+        if not array.flags.c_contiguous:
+            array = array if strided else contiguous(array)
+        elif array is not value:
+            value._dense = True
+    elif isinstance(array, _ndarray):
         # a memory map, say
-        return (value if strided else contiguous(value.view(_ndarray))), device
-    if hasattr(value, "__cuda_array_interface__"):
-        value = adopt(value)
-        return (value if strided else contiguous(value)), same_device(value)
-    return value, device
-
-
-def _plain(array: Any, arrays: list, args: tuple) -> Tensor:
-    """A tensor that no node made. Fresh memory, the usual case, is told from that of an argument at little cost."""
-    if type(array) is _ndarray and array.base is None:
-        for other in arrays:
-            if other is array:
-                break
-        else:
-            return wrap(array, None, 0)
-    return wrap(array, None, 0, [value for value in args if isinstance(value, Tensor)])
+        array = array if strided else contiguous(array.view(_ndarray))
+    elif hasattr(array, "__cuda_array_interface__"):
+        array = adopt(array)
+        device = same_device(array)
+        array = array if strided else contiguous(array)
+    return array, device
 
 
 def _versions(saved: tuple, tensors: list) -> list:

@@ -16,7 +16,7 @@ from .mode import mode
 from .pool import Block
 from .sparse import SparseGradient
 
-__all__ = ["Tensor", "as_array", "as_tensor", "version_of", "wrap"]
+__all__ = ["Tensor", "as_array", "as_tensor", "fresh", "version_of", "wrap"]
 
 _ndarray = np.ndarray
 _new = object.__new__
@@ -33,11 +33,13 @@ class Tensor(Described, Conversions, Attached):
     """
 
     # _version: one counter for all tensors over the same memory; _node, _index: what made it, as which output
+    # _dense: whether the array is known as a plain ndarray that is contiguous, found out when an operation asks first
     # _grad_buffer holds the gradient, or room for it; _has_grad says which
     __slots__ = (
         "__dict__",
         "__weakref__",
         "_data",
+        "_dense",
         "_grad_buffer",
         "_has_grad",
         "_hooks",
@@ -75,6 +77,7 @@ class Tensor(Described, Conversions, Attached):
         self._grad_buffer = self._loose = self._hooks = None
         self._has_grad = False
         self._version = [0]
+        self._dense = False
         if requires_grad:
             self.requires_grad = True
 
@@ -99,6 +102,7 @@ class Tensor(Described, Conversions, Attached):
             # the gradient does not fit any more
             self._grad_buffer, self._has_grad, self._loose = None, False, None
         self._data = array
+        self._dense = False
         self._version = [0]
 
     # ---- gradients
@@ -286,8 +290,19 @@ def wrap(array, node, index: int, sources=()) -> Tensor:
         out._requires_grad = True
     out._index = index
     out._grad_buffer = out._loose = out._hooks = None
-    out._has_grad = False
+    out._has_grad = out._dense = False
     out._version = version_of(array, sources) or [0]
+    return out
+
+
+def fresh(array) -> Tensor:
+    """A tensor that no node made, over memory that no other tensor looks at."""
+    out = _new(Tensor)
+    out._data = array
+    out._node = out._grad_buffer = out._loose = out._hooks = None
+    out._requires_grad = out._has_grad = out._dense = False
+    out._index = 0
+    out._version = [0]
     return out
 
 

@@ -177,3 +177,13 @@ def test_long_chains():
     for _ in range(50_000):
         y = Flat.apply(y)
     del y
+
+
+def test_data_of_other_strides_is_noticed():
+    """Forward gets contiguous arrays also from a tensor that was used before and then given another array."""
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    Mul.apply(x, x)
+    for turned in (np.arange(6.0).reshape(3, 2).T, np.arange(12.0).reshape(2, 6)[:, ::2]):
+        x.data = turned
+        np.testing.assert_array_equal(Mul.apply(x, x).data, turned**2)
+        np.testing.assert_array_equal(no_grad(Mul.apply)(x, x).data, turned**2)
