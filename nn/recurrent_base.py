@@ -12,6 +12,7 @@ from .doors import absent
 from .dropout import dropout
 from .factory import new_parameter
 from .module import Module
+from .ops.gather import index_select
 from .ops.join import cat, stack
 from .tensor import as_tensor
 from .utils.rnn import PackedSequence, pad_packed_sequence, repack
@@ -29,6 +30,11 @@ def _check(name: str, kind: type, **arguments) -> None:
         if isinstance(value, bool) != (kind is bool) or not hasattr(value, "__index__"):
             expected = "True or False" if kind is bool else "an integer"
             raise TypeError(f"{name}: expected {argument} as {expected}, got {value!r}")
+
+
+def _ordered(states: list, order) -> list:
+    """States with their samples in that order; None: as they are."""
+    return states if order is None else [s if s is None else index_select(s, 1, order) for s in states]
 
 
 class RNNBase(Module):
@@ -139,10 +145,11 @@ class RNNBase(Module):
             raise ValueError(f"{name}: a PackedSequence has its lengths; expected no others")
         if input.data.shape[1:] != (self.input_size,):
             raise ValueError(f"{name}: expected packed data (M, {self.input_size}), got shape {input.data.shape}")
-        x, lengths = pad_packed_sequence(input)
+        # the longest first, as they lie: neighbours end at much the same step, where the kernels leave off
+        x, lengths = pad_packed_sequence(PackedSequence(input.data, input.batch_sizes))
         states = [self._state(s, i, x.shape[1], True) for i, s in enumerate(states)]
-        y, finals = self._layers(x, states, lengths._data)
-        return repack(y, input), finals
+        y, finals = self._layers(x, _ordered(states, input.sorted_indices), lengths._data)
+        return repack(y, input), _ordered(finals, input.unsorted_indices)
 
     def _layers(self, x, states, lengths) -> tuple:
         """All layers of x (T, N, D)."""

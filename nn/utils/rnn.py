@@ -188,9 +188,9 @@ def pad_packed_sequence(
 
 
 def repack(x: Tensor, like: PackedSequence) -> PackedSequence:
-    """What `pad_packed_sequence(like)` gave, after a layer that kept its steps and samples, packed in the same way."""
+    """A padded batch (T, N, ...), longest samples first, packed as `like` is."""
     count, samples = x.shape[:2]
-    rows = _rows(positions(like.batch_sizes, "batch_sizes"), like.sorted_indices, like.data.shape[0], samples, 1)
+    rows = _rows(positions(like.batch_sizes, "batch_sizes"), None, like.data.shape[0], samples, 1)
     return like._replace(data=index_select(x.reshape(count * samples, *x.shape[2:]), 0, rows))
 
 
