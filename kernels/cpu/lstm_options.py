@@ -109,7 +109,8 @@ def lstm_options_forward(
     begin_with(flat(cn), flat(c0))
     grain = chunk_rows(n, 4 * h * p)
     w = weights(4, w_hh, True, min(n, grain), count * n)
-    projection = weights(3, w_hr, True, min(n, grain), count * n)
+    # not packed: what is used with one option only is not worth compiling for all
+    projection = matrix(flat(w_hr), h, p if w_hr.size else 0, True)
     kept = flat(gates), flat(products), flat(states), flat(cells), flat(made)
     options = b_hh, norm_hh, norm_c, shift_c, peepholes, flat(mask), flat(zone_h), flat(zone_c)
     prepare_product(y)
