@@ -108,6 +108,6 @@ class Case:
         for name, gradient in got.items():
             of = name.removeprefix("d")
             if of in self.given and gradient.size:
-                # central differences with a step of 1e-5 leave about 1e-10, beside gradients that masks make small; what
-                # normalises a few numbers bends strongly
+                # central differences with a step of 1e-5 leave about 1e-10, beside gradients that masks make small;
+                # what normalises a few numbers bends strongly
                 close(gradient, finite_difference(self.total, self.given[of]), 1e-6, name)
