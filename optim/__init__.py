@@ -1,6 +1,6 @@
 """Optimizers with PyTorch's names, arguments, defaults and formulas, over flat buffers."""
 
-from . import lr_scheduler, swa_utils
+from . import constraints, lr_scheduler, swa_utils
 from .adadelta import Adadelta
 from .adafactor import Adafactor
 from .adagrad import Adagrad
@@ -44,6 +44,7 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "SparseAdam",
+    "constraints",
     "lr_scheduler",
     "swa_utils",
 ]

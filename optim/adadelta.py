@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Unpack
 
 from .checks import not_negative
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class Adadelta(Optimizer):
@@ -21,6 +23,7 @@ class Adadelta(Optimizer):
     """
 
     kernel = "adadelta.adadelta_update"
+    shaped = True
     hyper = ("lr", "rho", "eps", "weight_decay")
 
     def __init__(
@@ -32,8 +35,10 @@ class Adadelta(Optimizer):
         weight_decay: float = 0,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
-        super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize})
+        defaults = {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Unpack
 
 from .checks import not_negative
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class Adagrad(Optimizer):
@@ -19,6 +21,7 @@ class Adagrad(Optimizer):
     """
 
     kernel = "adagrad.adagrad_update"
+    shaped = True
     hyper = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
 
     def __init__(
@@ -31,6 +34,7 @@ class Adagrad(Optimizer):
         eps: float = 1e-10,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
         defaults = {
             "lr": lr,
@@ -40,7 +44,7 @@ class Adagrad(Optimizer):
             "initial_accumulator_value": initial_accumulator_value,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Unpack
 
 from . import checks
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class Adam(Optimizer):
@@ -22,6 +24,7 @@ class Adam(Optimizer):
     """
 
     kernel = "adam.adam_update"
+    shaped = True
     hyper = ("lr", "betas", "eps", "weight_decay")
 
     def __init__(
@@ -35,6 +38,7 @@ class Adam(Optimizer):
         *,
         maximize: bool = False,
         decoupled_weight_decay: bool = False,
+        **more: Unpack[Shaping],
     ):
         defaults = {
             "lr": lr,
@@ -45,7 +49,7 @@ class Adam(Optimizer):
             "maximize": maximize,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):
@@ -82,9 +86,10 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
         options = {"maximize": maximize, "decoupled_weight_decay": True}
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options, **more)
 
     @staticmethod
     def flags(group):

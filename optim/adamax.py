@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Unpack
 
 from . import checks
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class Adamax(Optimizer):
@@ -20,6 +22,7 @@ class Adamax(Optimizer):
     """
 
     kernel = "adamax.adamax_update"
+    shaped = True
     hyper = ("lr", "betas", "eps", "weight_decay")
 
     def __init__(
@@ -31,10 +34,10 @@ class Adamax(Optimizer):
         weight_decay: float = 0,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
-        super().__init__(
-            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        )
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from .checks import not_negative
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class ASGD(Optimizer):
@@ -23,6 +24,7 @@ class ASGD(Optimizer):
     """
 
     kernel = "asgd.asgd_update"
+    shaped = True
     hyper = ("lr", "lambd", "alpha", "t0", "weight_decay")
     # eta begins at the lr of the first step
     counters: ClassVar[dict[str, float]] = {"step": 0.0, "eta": 0.0, "mu": 1.0}
@@ -37,6 +39,7 @@ class ASGD(Optimizer):
         weight_decay: float = 0,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
         defaults = {
             "lr": lr,
@@ -46,7 +49,7 @@ class ASGD(Optimizer):
             "weight_decay": weight_decay,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):

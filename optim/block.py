@@ -23,6 +23,7 @@ FLOAT64 = np.dtype(np.float64)
 
 class Block:
     __slots__ = (
+        "_gradients",
         "begins",
         "counters",
         "current",
@@ -63,6 +64,8 @@ class Block:
         # arguments of the kernel calls of a step, and whether they are still those that the options ask for
         self.runs: list[tuple] = []
         self.current = False
+        # the gradients as 1-D arrays, neighbours together, when somebody asked
+        self._gradients: list | None = None
 
     def _lie(self) -> list[Place]:
         """Where the parameters lie."""
@@ -141,7 +144,7 @@ class Block:
             (p, place.data, place.grad, p._has_grad) for p, place in zip(self.parameters, self.places, strict=True)
         ]
         self.versions = [p._version for p in self.parameters if p._has_grad]
-        self.current = True
+        self.current, self._gradients = True, None
         return [i for i, p in enumerate(self.parameters) if p._has_grad]
 
     def plan(self, states: tuple, hyper, flags: tuple, alike: Callable) -> None:
@@ -154,6 +157,16 @@ class Block:
         keys = [alike(counts) for counts in self.counts()]
         stretches = self._stretches(with_gradient, keys)
         self.runs = [self._arguments(first, last, arrays, hyper, flags) for first, last in stretches]
+
+    def gradients(self) -> list:
+        """The gradients as few 1-D arrays, padding (zero) and all."""
+        if self._gradients is None:
+            with_gradient = [i for i, p in enumerate(self.parameters) if p._has_grad]
+            self._gradients = []
+            for first, last in self._stretches(with_gradient, [None] * len(self.parameters)):
+                begin, end = self.places[first], self.places[last]
+                self._gradients.append(begin.flat.grad[begin.begin : end.begin + end.data.size])
+        return self._gradients
 
     def _stretches(self, indices: list[int], keys: list) -> list[tuple[int, int]]:
         out: list[tuple[int, int]] = []

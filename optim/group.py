@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..nn.doors import call, empty
+from . import shaping
 from .block import Block
 
 
@@ -14,7 +15,8 @@ class ParamGroup(dict):
     """As in torch: `group["params"]` and the options of these parameters, read and written as in any dict.
 
     What the rule (the optimizer's class) names in `hyper`, a number or a tuple of numbers, is also kept in a float64
-    array on each device of the group: a step that was recorded sees what is written here later.
+    array on each device of the group: a step that was recorded sees what is written here later. Behind those stand the
+    numbers of shaping.py, when there is such an option.
     """
 
     __slots__ = ("blocks", "hyper", "pending", "rule")
@@ -39,6 +41,9 @@ class ParamGroup(dict):
         else:
             super().__setitem__(key, value)
             changed = True
+            if key in shaping.NUMBERS:
+                # as many numbers as before, or more, or fewer
+                self.hyper.clear()
         if changed:
             for block in self.blocks:
                 block.current = False
@@ -77,7 +82,7 @@ class ParamGroup(dict):
         for key in self.rule.hyper:
             value = self[key]
             out.extend(value if isinstance(value, tuple) else (value,))
-        return out
+        return out + shaping.numbers(self)
 
     def layout(self) -> tuple:
         """What decides which arrays and flags the kernel gets: see `Optimizer.states` and `Optimizer.flags`."""

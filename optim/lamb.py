@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Unpack
 
 from . import checks
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class LAMB(Optimizer):
@@ -23,6 +25,7 @@ class LAMB(Optimizer):
     """
 
     kernel = "lamb.lamb_update"
+    shaped = True
     hyper = ("lr", "betas", "eps", "weight_decay")
 
     def __init__(
@@ -34,10 +37,10 @@ class LAMB(Optimizer):
         weight_decay: float = 0,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
-        super().__init__(
-            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        )
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Unpack
 
 from .checks import not_negative
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class LARS(Optimizer):
@@ -26,6 +28,7 @@ class LARS(Optimizer):
     """
 
     kernel = "lars.lars_update"
+    shaped = True
     hyper = ("lr", "momentum", "weight_decay", "trust_coefficient", "eps")
 
     def __init__(
@@ -39,6 +42,7 @@ class LARS(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
         defaults = {
             "lr": lr,
@@ -49,7 +53,7 @@ class LARS(Optimizer):
             "nesterov": nesterov,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):

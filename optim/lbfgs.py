@@ -78,6 +78,8 @@ class LBFGS(Optimizer):
 
     @staticmethod
     def check(group):
+        if group.get("constraint") is not None:
+            raise ValueError("LBFGS does not support constraint: its searches need the parameters where they put them")
         checks.not_negative(group, "lr", "tolerance_grad", "tolerance_change")
         for name in ("max_iter", "max_eval", "history_size"):
             if not isinstance(group[name], int) or group[name] < 1:
@@ -114,6 +116,7 @@ class LBFGS(Optimizer):
         grad = self._vector()
         for p, piece in self._pieces(grad):
             if p._has_grad:
+                self._refuse(type(p._grad_buffer) is SparseGradient)
                 given = p._grad_buffer
                 whole = given.to_dense() if type(given) is SparseGradient else given
                 call("elementwise.copy_forward", piece, whole.reshape(-1))
@@ -129,7 +132,7 @@ class LBFGS(Optimizer):
 
     # ---- the step
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def step(self, closure: Callable[[], Any] | None = None, *, zero_grad: bool = False) -> Any:
         """Some iterations; gives what `closure`, which computes loss and gradients anew, returned first."""
         if closure is None:
             raise TypeError("LBFGS.step: expected a closure that computes the loss and its gradients anew")
@@ -146,6 +149,8 @@ class LBFGS(Optimizer):
         memory.func_evals += 1
         evaluations = 1
         if _largest(grad) <= group["tolerance_grad"]:
+            if zero_grad:
+                self.zero_grad()
             return result
         memory.fit(grad, group["history_size"])
         for iteration in range(1, group["max_iter"] + 1):
@@ -185,6 +190,8 @@ class LBFGS(Optimizer):
                 or abs(loss - before) < group["tolerance_change"]
             ):
                 break
+        if zero_grad:
+            self.zero_grad()
         return result
 
     def _settle(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Unpack
 
 from . import checks
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class Lion(Optimizer):
@@ -22,6 +24,7 @@ class Lion(Optimizer):
     """
 
     kernel = "lion.lion_update"
+    shaped = True
     hyper = ("lr", "betas", "weight_decay")
 
     def __init__(
@@ -32,8 +35,10 @@ class Lion(Optimizer):
         weight_decay: float = 0,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
-        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize})
+        defaults = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):

@@ -61,12 +61,12 @@ class Lookahead(Optimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         self.optimizer.zero_grad(set_to_none)
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def step(self, closure: Callable[[], Any] | None = None, *, zero_grad: bool = False) -> Any:
         """A step of the optimizer, and of the slow weights when a cycle ends; gives what `closure` returned."""
         self.stepped = True
         if self.count == 0:
             self._begin()
-        loss = self.optimizer.step(closure)
+        loss = self.optimizer.step(closure, zero_grad=zero_grad)
         self.count += 1
         if self.count == self.k:
             self._end()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from . import checks
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class NAdam(Optimizer):
@@ -24,6 +25,7 @@ class NAdam(Optimizer):
     """
 
     kernel = "nadam.nadam_update"
+    shaped = True
     hyper = ("lr", "betas", "eps", "weight_decay", "momentum_decay")
     counters: ClassVar[dict[str, float]] = {"step": 0.0, "mu_product": 1.0}
 
@@ -38,6 +40,7 @@ class NAdam(Optimizer):
         decoupled_weight_decay: bool = False,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
         defaults = {
             "lr": lr,
@@ -48,7 +51,7 @@ class NAdam(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):

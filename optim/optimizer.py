@@ -18,17 +18,18 @@ shapes than the parameter's (`state_shape`), makes its kernel calls in `_plan`; 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from ..nn.doors import call
 from ..nn.lazy import is_lazy
 from ..nn.sparse import SparseGradient
 from ..nn.tape import enable_grad
 from ..nn.tensor import Tensor
-from . import state_dict
+from . import shaping, state_dict
 from .block import Block
 from .group import ParamGroup
 from .rows import RowBlock
+from .shaping import Shaping
 
 
 class Optimizer:
@@ -36,21 +37,26 @@ class Optimizer:
 
     params    parameters; or (name, parameter) pairs; or dicts of "params" and options for these: one group each
     defaults  options of groups that do not set their own
+    more      of clipping, penalties and constraints: see optim/shaping.py
     """
 
     kernel: ClassVar[str]
     rows_kernel: ClassVar[str | None] = None
     hyper: ClassVar[tuple[str, ...]] = ("lr",)
     counters: ClassVar[dict[str, float]] = {"step": 0.0}
+    # whether the kernel does what shaping.py says to the gradient
+    shaped: ClassVar[bool] = False
     # whether there was a step since the first schedule was attached
     stepped = False
     _scheduled = False
+    # whether some group limits the norm of gradients
+    _normed = False
 
-    def __init__(self, params: Iterable, defaults: dict[str, Any]):
+    def __init__(self, params: Iterable, defaults: dict[str, Any], **more: Unpack[Shaping]):
         if isinstance(params, (Tensor, dict)):
             got = type(params).__name__
             raise TypeError(f"params: expected an iterable of parameters or of dicts, got a {got}")
-        self.defaults = defaults
+        self.defaults = {**defaults, **shaping.given(dict(more))}
         self.param_groups: list[ParamGroup] = []
         groups = list(params)
         if not groups:
@@ -101,6 +107,7 @@ class Optimizer:
         options = {"params": parameters, **options}
         group = ParamGroup(options, type(self))
         self.check(group)
+        shaping.check(group, type(self))
         self.param_groups.append(group)
         self._lay(group)
 
@@ -146,6 +153,7 @@ class Optimizer:
                 self._refuse(type(p._grad_buffer) is SparseGradient)
         if not all(map(is_lazy, group.pending)) or any(block.moved() for block in group.blocks):
             self._lay(group)
+        self._normed = any(map(shaping.normed, self.param_groups))
         states, flags = group.layout()
         for block in group.blocks:
             if block.stale():
@@ -153,12 +161,17 @@ class Optimizer:
 
     def _plan(self, group: ParamGroup, block: Block, states: tuple, flags: tuple) -> None:
         """Make the kernel calls of a block's step."""
+        if type(block) is RowBlock and shaping.numbers(group):
+            raise ValueError("sparse gradients are not clipped or penalised in a step: expected nn.utils to do it")
         block.plan(states, group.hyper_on(block.device), flags, self.alike)
 
     # ---- the step
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient; gives what `closure` (which computes the loss anew) returned."""
+    def step(self, closure: Callable[[], Any] | None = None, *, zero_grad: bool = False) -> Any:
+        """Update every parameter that has a gradient; gives what `closure` (which computes the loss anew) returned.
+
+        zero_grad  then drop the gradients, as `zero_grad()` does; without it `.grad` can be read after the step
+        """
         self.stepped = True
         loss = None
         if closure is not None:
@@ -170,10 +183,17 @@ class Optimizer:
                 stale = stale or block.stale()
             if stale:
                 self._refresh(group)
+        if self._normed:
+            shaping.clip_norm(self.param_groups)
+        for group in self.param_groups:
             for block in group.blocks:
                 self._update(group, block)
                 for version in block.versions:
                     version[0] += 1
+            if group.get("constraint") is not None:
+                shaping.constrain(group)
+        if zero_grad:
+            self.zero_grad()
         return loss
 
     def expect_steps(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Unpack
 
 from . import checks
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class RAdam(Optimizer):
@@ -23,6 +25,7 @@ class RAdam(Optimizer):
     """
 
     kernel = "radam.radam_update"
+    shaped = True
     hyper = ("lr", "betas", "eps", "weight_decay")
 
     def __init__(
@@ -35,6 +38,7 @@ class RAdam(Optimizer):
         decoupled_weight_decay: bool = False,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
         defaults = {
             "lr": lr,
@@ -44,7 +48,7 @@ class RAdam(Optimizer):
             "maximize": maximize,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Unpack
 
 from .checks import not_negative
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class RMSprop(Optimizer):
@@ -23,6 +25,7 @@ class RMSprop(Optimizer):
     """
 
     kernel = "rmsprop.rmsprop_update"
+    shaped = True
     hyper = ("lr", "alpha", "eps", "weight_decay", "momentum")
 
     def __init__(
@@ -36,6 +39,7 @@ class RMSprop(Optimizer):
         centered: bool = False,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
         defaults = {
             "lr": lr,
@@ -46,7 +50,7 @@ class RMSprop(Optimizer):
             "weight_decay": weight_decay,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Unpack
 
 from .checks import not_negative, pair
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class Rprop(Optimizer):
@@ -20,6 +22,7 @@ class Rprop(Optimizer):
     """
 
     kernel = "rprop.rprop_update"
+    shaped = True
     hyper = ("lr", "etas", "step_sizes")
 
     def __init__(
@@ -30,8 +33,10 @@ class Rprop(Optimizer):
         step_sizes: tuple[float, float] = (1e-6, 50),
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
-        super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize})
+        defaults = {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize}
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from ..nn.doors import call
 from . import checks
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class AdamWScheduleFree(Optimizer):
@@ -31,6 +32,7 @@ class AdamWScheduleFree(Optimizer):
     """
 
     kernel = "schedule_free_adamw.schedule_free_adamw_update"
+    shaped = True
     hyper = ("lr", "betas", "eps", "weight_decay", "warmup_steps", "r", "weight_lr_power")
     counters: ClassVar[dict[str, float]] = {"step": 0.0, "weight_sum": 0.0, "lr_max": 0.0}
 
@@ -46,6 +48,7 @@ class AdamWScheduleFree(Optimizer):
         weight_lr_power: float = 2.0,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
         defaults = {
             "lr": lr,
@@ -58,7 +61,7 @@ class AdamWScheduleFree(Optimizer):
             "maximize": maximize,
             "train_mode": True,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):
@@ -75,11 +78,11 @@ class AdamWScheduleFree(Optimizer):
         if group["betas"][0] == 0:
             raise ValueError("Invalid beta parameter at index 0: 0; expected 0 < beta1 < 1: without it x is lost")
 
-    def step(self, closure=None):
+    def step(self, closure=None, *, zero_grad=False):
         """Update every parameter that has a gradient; in train mode alone."""
         if not all(group["train_mode"] for group in self.param_groups):
             raise RuntimeError("expected train mode, got a step in eval mode: call the optimizer's train() before it")
-        return super().step(closure)
+        return super().step(closure, zero_grad=zero_grad)
 
     def train(self) -> None:
         """Let the parameters hold y, where gradients are taken."""

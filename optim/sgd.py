@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from .checks import not_negative
 from .optimizer import Optimizer
+from .shaping import Shaping
 
 
 class SGD(Optimizer):
@@ -22,6 +23,7 @@ class SGD(Optimizer):
     """
 
     kernel = "sgd.sgd_update"
+    shaped = True
     rows_kernel = "sgd.sgd_rows_update"
     hyper = ("lr", "momentum", "dampening", "weight_decay")
     # steps with momentum: tells the kernel whether b has begun; torch keeps no count
@@ -37,6 +39,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        **more: Unpack[Shaping],
     ):
         defaults = {
             "lr": lr,
@@ -46,7 +49,7 @@ class SGD(Optimizer):
             "nesterov": nesterov,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **more)
 
     @staticmethod
     def states(group):

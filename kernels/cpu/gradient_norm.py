@@ -77,6 +77,13 @@ def gradient_norm_root_forward(norm, total, p):
         norm[0] = total[0] if p == 0 or math.isinf(p) else total[0] ** (1 / p)
 
 
+@kernel
+def gradient_scale_forward(scale, norm, max_norm):
+    """One number."""
+    factor = max_norm / (norm[0] + 1e-6)
+    scale[0] = 1.0 if factor >= 1 else factor
+
+
 @compiled
 def _scale(begin, end, x, factor):
     x = x[begin:end]

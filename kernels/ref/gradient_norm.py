@@ -33,6 +33,18 @@ def gradient_norm_root_forward(norm, total, p):
         norm[0] = total[0] if p == 0 or np.isinf(p) else total[0] ** (1 / p)
 
 
+def gradient_scale_forward(scale, norm, max_norm):
+    """scale = min(1, max_norm / (norm + 1e-6))
+
+    scale     (1,) float64 [out]  what gradient_clip_forward multiplies by
+    norm      (1,) float64        norm of the whole; NaN gives NaN, inf gives 0
+    max_norm  float               what the norm is to be at most
+
+    Source: as torch.nn.utils.clip_grad_norm_.
+    """
+    scale[0] = np.minimum(max_norm / (norm[0] + 1e-6), 1)
+
+
 def gradient_clip_forward(x, norm, max_norm):
     """x = x * min(1, max_norm / (norm + 1e-6))
 
