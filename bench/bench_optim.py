@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from conftest import peer
 from hotloop import nn, optim
+from hotloop.kernels.ref.adagrad import adagrad_update
 from hotloop.kernels.ref.adam import adam_update
+from hotloop.kernels.ref.rmsprop import rmsprop_update
 from hotloop.kernels.ref.sgd import sgd_update
 
 # (name, class, options, bytes a parameter)
@@ -14,6 +16,9 @@ RULES = {
     "SGD": ("SGD", {"lr": 1e-4}, 12),
     "SGD momentum": ("SGD", {"lr": 1e-4, "momentum": 0.9}, 20),
     "Adam": ("Adam", {"lr": 1e-4}, 28),
+    "AdamW": ("AdamW", {"lr": 1e-4, "weight_decay": 0.1}, 28),
+    "RMSprop": ("RMSprop", {"lr": 1e-4}, 20),
+    "Adagrad": ("Adagrad", {"lr": 1e-4}, 20),
 }
 LAYOUTS = {
     "1 k in 4 tensors": [(20, 40), (20,), (8, 20), (20,)],
@@ -35,13 +40,18 @@ def after_one_step(rule, layout):
     """The values of each tensor after a step, by the definition, in float64."""
     name, options, _ = RULES[rule]
     values, gradients = (np.concatenate([a.ravel() for a in arrays]).astype(np.float64) for arrays in numbers(layout))
-    step, zeros = np.zeros(1), functools.partial(np.zeros, values.size)
+    step, zeros, nothing = np.zeros(1), functools.partial(np.zeros, values.size), np.empty(0)
+    lr, decay = options["lr"], options.get("weight_decay", 0.0)
     if name == "SGD":
-        hyper = np.array([options["lr"], options.get("momentum", 0.0), 0.0, 0.0])
-        sgd_update(values, zeros(), gradients, step, hyper, False, False)
+        sgd_update(values, zeros(), gradients, step, np.array([lr, options.get("momentum", 0.0), 0, 0]), False, False)
+    elif name == "RMSprop":
+        hyper = np.array([lr, 0.99, 1e-8, 0, 0])
+        rmsprop_update(values, zeros(), nothing, nothing, gradients, step, hyper, False)
+    elif name == "Adagrad":
+        adagrad_update(values, zeros(), gradients, step, np.array([lr, 0, 0, 0, 1e-10]), False)
     else:
-        hyper = np.array([options["lr"], 0.9, 0.999, 1e-8, 0.0])
-        adam_update(values, zeros(), zeros(), np.empty(0), gradients, step, hyper, False, False)
+        hyper = np.array([lr, 0.9, 0.999, 1e-8, decay])
+        adam_update(values, zeros(), zeros(), nothing, gradients, step, hyper, name == "AdamW", False)
     shapes = LAYOUTS[layout]
     ends = np.cumsum([np.prod(shape) for shape in shapes])[:-1]
     return tuple(part.reshape(shape) for part, shape in zip(np.split(values, ends), shapes, strict=True))
@@ -73,6 +83,8 @@ def with_numpy(rule, layout):
     values = [value.copy() for value in values]
     state = [[np.zeros_like(value) for value in values] for _ in range(2)]
     lr, momentum, count = np.float32(options["lr"]), np.float32(options.get("momentum", 0)), 0
+    decay = options.get("weight_decay", 0)
+    keep = np.float32(1 - options["lr"] * decay)
 
     def sgd():
         for p, g, b in zip(values, gradients, state[0], strict=True):
@@ -87,30 +99,51 @@ def with_numpy(rule, layout):
         count += 1
         size, root = lr / np.float32(1 - 0.9**count), np.float32((1 - 0.999**count) ** -0.5)
         for p, g, m, v in zip(values, gradients, *state, strict=True):
+            if decay:
+                p *= keep
             m += np.float32(0.1) * (g - m)
             v *= np.float32(0.999)
             v += np.float32(0.001) * g * g
             p -= size * m / (np.sqrt(v) * root + np.float32(1e-8))
 
-    return stepping(sgd if name == "SGD" else adam, values)
+    def rmsprop():
+        for p, g, v in zip(values, gradients, state[0], strict=True):
+            v *= np.float32(0.99)
+            v += np.float32(0.01) * g * g
+            p -= lr * g / (np.sqrt(v) + np.float32(1e-8))
+
+    def adagrad():
+        for p, g, v in zip(values, gradients, state[0], strict=True):
+            v += g * g
+            p -= lr * g / (np.sqrt(v) + np.float32(1e-10))
+
+    return stepping({"SGD": sgd, "RMSprop": rmsprop, "Adagrad": adagrad}.get(name, adam), values)
 
 
-def with_torch(rule, layout, fused):
+def with_torch(rule, layout, **how):
     torch = peer("torch")
     name, options, _ = RULES[rule]
+    # foreach is torch's best where it has no fused implementation
+    if name == "RMSprop" and "fused" in how:
+        pytest.skip("torch has no fused RMSprop")
+    if name != "RMSprop" and "foreach" in how:
+        pytest.skip(f"torch has a fused {name}")
     parameters = [torch.nn.Parameter(torch.tensor(value)) for value in numbers(layout)[0]]
     for parameter, gradient in zip(parameters, numbers(layout)[1], strict=True):
         parameter.grad = torch.tensor(gradient)
-    optimizer = getattr(torch.optim, name)(parameters, fused=fused, **options)
+    optimizer = getattr(torch.optim, name)(parameters, **how, **options)
     return stepping(optimizer.step, [p.detach().numpy() for p in parameters])
 
 
 def with_optax(rule, layout):
     jax, optax = peer("jax"), peer("optax")
     name, options, _ = RULES[rule]
-    make = optax.sgd if name == "SGD" else optax.adam
     options = {"learning_rate": options["lr"], **{k: v for k, v in options.items() if k != "lr"}}
-    transform = make(**options)
+    if name == "Adagrad":
+        options["initial_accumulator_value"] = 0.0
+    if name == "RMSprop":
+        options["decay"] = 0.99
+    transform = getattr(optax, name.lower())(**options)
     values, gradients = ([jax.numpy.asarray(a) for a in arrays] for arrays in numbers(layout))
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
@@ -131,7 +164,8 @@ def with_optax(rule, layout):
 CONTESTANTS = {
     "hotloop": with_hotloop,
     "numpy": with_numpy,
-    "torch": functools.partial(with_torch, fused=False),
+    "torch": with_torch,
+    "torch foreach": functools.partial(with_torch, foreach=True),
     "torch fused": functools.partial(with_torch, fused=True),
     "optax": with_optax,
 }
