@@ -92,7 +92,10 @@ class _Watch:
         values = _replaced(
             values, self.output_places, _OutputGate.apply(self, *(values[i] for i in self.output_places))
         )
-        return values if isinstance(output, tuple) else values[0]
+        if not isinstance(output, tuple):
+            return values[0]
+        # a named tuple, such as a PackedSequence, stays one
+        return output._make(values) if hasattr(output, "_make") else values
 
     def at_outputs(self, grads: tuple) -> tuple:
         grad_output = _spread(self.n_outputs, self.output_places, grads)

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from helpers import agree, close, poison
-from hotloop import nn, tensor
+from hotloop import nn, tensor, train
 from hotloop.nn.utils import rnn
 from recurrent_pairs import LAYERS, D, H, compare, draw_states, pair
 
@@ -164,6 +164,39 @@ def test_padding_does_not_count(rng):
     y, _ = layer(rnn.pack_padded_sequence(x, lengths, enforce_sorted=False))
     y.data.sum().backward()
     assert all(np.isfinite(p.grad).all() for p in layer.parameters())
+
+
+def test_hooks_keep_a_packed_sequence():
+    class Doubled(nn.Module):
+        def forward(self, packed):
+            return packed._replace(data=packed.data * 2)
+
+    seen, layer = [], Doubled()
+    layer.register_full_backward_hook(lambda module, inputs, outputs: seen.append(outputs[0]))
+    packed = rnn.pack_sequence([tensor([[1.0]]).requires_grad_(), tensor([[3.0]])])
+    out = layer(packed)
+    assert isinstance(out, rnn.PackedSequence) and out.data.tolist() == [[2], [6]]
+    out.data.sum().backward()
+    assert seen[0].tolist() == [[1], [1]]
+
+
+def test_batches_of_packed_sequences():
+    """A collate_fn packs samples of several lengths."""
+
+    class Samples:
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, i):
+            return np.full((i + 1, 2), i, np.float32), i
+
+    def collate(samples):
+        sequences, labels = zip(*samples, strict=True)
+        return rnn.pack_sequence(sequences, enforce_sorted=False), np.array(labels)
+
+    for packed, labels in train.DataLoader(Samples(), 2, collate_fn=collate):
+        assert isinstance(packed, rnn.PackedSequence) and isinstance(labels, nn.Tensor)
+        assert [x.tolist() for x in rnn.unpack_sequence(packed)] == [[[i] * 2] * (i + 1) for i in labels.tolist()]
 
 
 # ---- what they say

@@ -103,8 +103,9 @@ class DataLoader:
         return samples // size if self.drop_last else -(-samples // size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        for arrays in self.batches():
-            yield tuple(map(Tensor, arrays)) if isinstance(arrays, tuple) else arrays
+        for batch in self.batches():
+            # what else a collate_fn makes, packed sequences say, comes as it is
+            yield tuple(Tensor(a) if isinstance(a, np.ndarray) else a for a in batch) if type(batch) is tuple else batch
 
     def batches(self, reuse: bool = False) -> Iterator[Any]:
         """The batches of an epoch as tuples of NumPy arrays; with `reuse` the next batch overwrites the last."""
