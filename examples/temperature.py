@@ -1,4 +1,4 @@
-"""Tomorrow's lowest temperature: a GRU forecasts a daily series one step ahead, some seconds on one core.
+"""Tomorrow's lowest temperature: a GRU forecasts a daily series one step ahead, in seconds once it is compiled.
 
     python examples/temperature.py --csv daily-min-temperatures.csv
 
