@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from helpers import agree, close, poison
-from hotloop import nn, tensor, train
+from hotloop import nn, optim, tensor, train
 from hotloop.nn.utils import rnn
 from recurrent_pairs import LAYERS, D, H, compare, draw_states, pair
 
@@ -197,6 +197,20 @@ def test_batches_of_packed_sequences():
     for packed, labels in train.DataLoader(Samples(), 2, collate_fn=collate):
         assert isinstance(packed, rnn.PackedSequence) and isinstance(labels, nn.Tensor)
         assert [x.tolist() for x in rnn.unpack_sequence(packed)] == [[[i] * 2] * (i + 1) for i in labels.tolist()]
+
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.GRU(2, 5)
+
+        def forward(self, packed):
+            return self.layer(packed)[1][-1]
+
+    model, loader = Last(), train.DataLoader(Samples(), 2, collate_fn=collate)
+    history = train.fit(
+        model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), 0.1), loader, epochs=5, verbose=False
+    )
+    assert history["loss"][-1] < history["loss"][0]
 
 
 # ---- what they say

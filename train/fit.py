@@ -11,6 +11,7 @@ import numpy as np
 
 from ..nn.tape import no_grad
 from ..nn.tensor import Tensor
+from ..nn.utils.rnn import PackedSequence
 from .callbacks import Callback, progress
 from .data import DataLoader, as_dataset
 from .history import History
@@ -207,8 +208,8 @@ def _batches(source: Any, device: str) -> Iterator[Sequence[Any]]:
     for batch in source.batches(reuse=True) if isinstance(source, DataLoader) else source:
         if not isinstance(batch, (tuple, list)):
             raise TypeError(f"data: expected batches that are tuples of arrays, got a {type(batch).__name__}")
-        tensors = [a if isinstance(a, Tensor) else Tensor(np.asarray(a)) for a in batch]
-        yield [t if t.device == device else t.to(device) for t in tensors]
+        tensors = [a if isinstance(a, (Tensor, PackedSequence)) else Tensor(np.asarray(a)) for a in batch]
+        yield [t.to(device) for t in tensors]
 
 
 def _device(model) -> str:
