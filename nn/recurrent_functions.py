@@ -16,11 +16,13 @@ def _present(arrays, dtype, device):
 
 
 def _wanted(ctx, arrays, first):
-    """Memory for the gradients of consecutive arguments, absent for those that are not needed."""
-    return [
-        empty(a.shape, a.dtype, ctx.device) if needed else absent(a.dtype, ctx.device)
-        for a, needed in zip(arrays, ctx.needs[first:], strict=False)
-    ]
+    """Memory for the gradients of consecutive arguments, which kernels overwrite; absent for those not needed."""
+    found = []
+    for i, a in enumerate(arrays, first):
+        gradient, holds = ctx.grad_into(i)
+        # what a leaf holds already stays: the engine adds a fresh array to it
+        found.append(empty(a.shape, a.dtype, ctx.device) if holds else gradient)
+    return found
 
 
 def _needed(ctx, gradients):
