@@ -149,7 +149,9 @@ def test_sgd(device, dtype, rng, momentum, dampening, decay, nesterov):
     hyper = np.array([0.1, momentum, dampening, decay])
     for step in (0.0, 3.0):
         for maximize in (False, True):
-            agree(device, "sgd.sgd_update", param, buffer, grad, np.full(2, step), hyper, nesterov, maximize, tol=1e-5)
+            for numbers in (hyper, np.array([*hyper, 0.5, 0.3, 0.1])):
+                args = (param, buffer, grad, np.full(2, step), numbers, nesterov, maximize)
+                agree(device, "sgd.sgd_update", *args, tol=1e-5)
 
 
 @pytest.mark.parametrize("decoupled", [False, True], ids=["adam", "adamw"])
@@ -158,7 +160,7 @@ def test_adam(device, dtype, rng, amsgrad, decoupled):
     param, m, grad = (rng.standard_normal(31).astype(dtype) for _ in range(3))
     v, u = (rng.random(31).astype(dtype) for _ in range(2))
     for step, decay in ((0.0, 0.0), (3.0, 0.1)):
-        hyper = np.array([0.1, 0.9, 0.99, 1e-8, decay])
+        hyper = np.array([0.1, 0.9, 0.99, 1e-8, decay, *((0.5, 0.3, 0.1) if step else ())])
         args = (param, m, v, u if amsgrad else absent(dtype), grad, np.full(2, step), hyper, decoupled, step > 0)
         agree(device, "adam.adam_update", *args, tol=1e-5)
 

@@ -6,6 +6,7 @@ rate. Not yet run on hardware.
 
 import numpy as np
 
+from .rule import descent
 from .target import cuda, empty, jit, kernel, launch, spread, sqrt
 
 
@@ -26,7 +27,7 @@ def _pass(param, exp_avg, exp_avg_sq, max_exp_avg_sq, grad, numbers, hyper, deco
     beta2, eps, weight_decay = real(hyper[2]), real(hyper[3]), real(hyper[4])
     rest1, rest2, shrink = real(1 - hyper[1]), real(1 - hyper[2]), real(1 - hyper[0] * hyper[4])
     for i in range(cuda.grid(1), param.size, cuda.gridsize(1)):
-        g = -grad[i] if maximize else grad[i]
+        g = descent(param, grad, i, hyper, 5, maximize)
         p = param[i]
         if weight_decay != 0:
             if decoupled:

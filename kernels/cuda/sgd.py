@@ -4,6 +4,7 @@ The numbers of `hyper` are read on the device, so that a captured step sees them
 """
 
 from . import status
+from .rule import descent
 from .target import cuda, jit, kernel, spread
 
 
@@ -12,12 +13,11 @@ def _step(param, momentum_buffer, grad, step, hyper, nesterov, maximize, problem
     real = param.dtype.type
     lr, momentum, weight_decay = real(hyper[0]), real(hyper[1]), real(hyper[3])
     kept = real(1 - hyper[2])
-    sign = real(-1) if maximize else real(1)
     if momentum != 0 and (momentum_buffer.size != param.size or step.size == 0):
         problem[0] = status.MOMENTUM
         return
     for i in range(cuda.grid(1), param.size, cuda.gridsize(1)):
-        g = sign * grad[i]
+        g = descent(param, grad, i, hyper, 4, maximize)
         if weight_decay != 0:
             g += weight_decay * param[i]
         if momentum != 0:
