@@ -7,23 +7,28 @@ from .product import activated_product, prepare_product, product
 from .recurrent import (
     add,
     add_rows,
+    add_shares,
     begin_with,
     block_steps,
     chunk_rows,
     copy,
+    deep_block_steps,
     fill,
-    first_gradient,
     first_of_block,
     flat,
+    gather,
     hand_over,
-    input_gradients,
+    input_gradient,
     input_products,
     lines,
     longest,
     padded,
     parts,
+    room_for_shares,
     row,
-    state_gradient,
+    scatter,
+    share,
+    weight_gradient,
     weights,
 )
 from .vecmath import sigmoid, tanh
@@ -58,35 +63,49 @@ def _cell(gates, state, h, reset_after):
 
 
 @compiled
-def _through_time(begin, end, y, hn, gates, w_rz, w_n, b_n, lengths, reverse, reset_after, start, steps, sizes):
-    """A block's steps of samples begin .. end; hn is their state all the way. gates: the block's rows.
-
-    Arrays are flat; sizes: T, N and H.
-    """
-    count, n, h = sizes
-    samples, hn = end - begin, lines(hn, begin, end - begin, h)
-    state = matrix(hn, h, samples, True)
+def _through_time(
+    begin, end, y, hn, gates, x, w_ih, w_rz, w_n, bias, b_n, lengths, reverse, reset_after, block, sizes
+):  # fmt: skip
+    """All steps of samples begin .. end, whose state is in hn. Arrays are flat; sizes: T, N, D and H."""
+    (count, n, d, h), samples, width = sizes, end - begin, 4 * sizes[3]
+    hn, rows = lines(hn, begin, samples, h), block * samples
+    given, room, states, _, _, _ = parts(7, (rows * d, rows * width, samples * h, 0, 0, 0), hn)
+    left = matrix(states, h, samples, True)
     zero, most = hn.dtype.type(0), longest(lengths, begin, end, count)
-    for step in range(steps):
-        at = first_of_block(step, 1, steps, reverse)
-        t = start + at
-        z, out = lines(gates, at * n + begin, samples, 4 * h), lines(y, t * n + begin, samples, h)
-        if t < most:
-            product(samples, 2 * h, h, state, w_rz, z, 4 * h, True)
-            if reset_after:
-                a = z[3 * h :]
-                activated_product(samples, h, h, state, w_n, a, 4 * h, False, b_n, a[:0], 0)
-            else:
-                for i in range(samples):
-                    _reset(row(z, i, 4 * h), row(hn, i, h), h)
-                product(samples, h, h, matrix(z[3 * h :], 4 * h, samples, True), w_n, z[2 * h :], 4 * h, True)
-        for i in range(samples):
-            if lengths.size and t >= lengths[begin + i]:
-                fill(row(z, i, 4 * h), zero)
-                fill(row(out, i, h), zero)
-            else:
-                _cell(row(z, i, 4 * h), row(hn, i, h), h, reset_after)
-                copy(row(out, i, h), row(hn, i, h))
+    copy(states, hn)
+    # all samples: gates may be computed where they are kept
+    in_place = samples == n and gates.size > 0
+    for done in range(0, count, block):
+        steps = min(block, count - done)
+        start = first_of_block(done, steps, count, reverse)
+        gather(given, x, start, steps, begin, samples, n, d)
+        block_z = lines(gates, start * n, steps * n, width) if in_place else room
+        input_products(block_z, width, 3 * h, steps * samples, given, d, w_ih, bias)
+        for step in range(steps):
+            at = first_of_block(step, 1, steps, reverse)
+            t, top = start + at, (start + at) * n + begin
+            z = lines(block_z, at * samples, samples, width)
+            if t < most:
+                product(samples, 2 * h, h, left, w_rz, z, width, True)
+                if reset_after:
+                    a = z[3 * h :]
+                    activated_product(samples, h, h, left, w_n, a, width, False, b_n, a[:0], 0)
+                else:
+                    for i in range(samples):
+                        _reset(row(z, i, width), row(states, i, h), h)
+                    right = matrix(z[3 * h :], width, samples, True)
+                    product(samples, h, h, right, w_n, z[2 * h :], width, True)
+            for i in range(samples):
+                gate, state, out = row(z, i, width), row(states, i, h), row(y, top + i, h)
+                if lengths.size and t >= lengths[begin + i]:
+                    fill(gate, zero)
+                    fill(out, zero)
+                else:
+                    _cell(gate, state, h, reset_after)
+                    copy(out, state)
+                if not in_place:
+                    copy(row(gates, top + i, width), gate)
+    copy(hn, states)
 
 
 @compiled
@@ -101,28 +120,24 @@ def _bias(total, b_ih, b_hh, h, reset_after):
 
 @kernel
 def gru_forward(y, hn, gates, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after):
-    """Blocks of steps: one product for their inputs, into gates; then chunks of samples in parallel, each through the
-    block's steps. The state's part in n is a product of its own, beside gates or onto them."""
+    """Chunks of samples in parallel, each through all steps: a product for the inputs of a block of steps, then step by
+    step. The state's part in n is a product of its own, beside gates or onto them."""
     count, n, h = y.shape
+    d = x.shape[2]
     check_lengths(lengths, count)
     begin_with(flat(hn), flat(h0))
     if y.size == 0:
         return
-    block, grain = block_steps(count, n, 4 * h), chunk_rows(n, 3 * h * h)
-    space = scratch(6, 4 * h + (0 if gates.size else block * n * 4 * h), x)
-    bias, b_n = _bias(space[: 3 * h], b_ih, b_hh, h, reset_after), b_hh[2 * h :]
-    inputs = weights(5, w_ih, True, block * n, count * n)
-    w_rz = weights(4, w_hh[: 2 * h], True, min(n, grain), count * n)
-    w_n = weights(3, w_hh[2 * h :], True, min(n, grain), count * n)
+    grain = chunk_rows(n, 2 * h * h)
+    samples = min(n, grain)
+    block = block_steps(count, samples, 4 * h)
+    bias, b_n = _bias(scratch(6, 3 * h, x), b_ih, b_hh, h, reset_after), b_hh[2 * h :]
+    inputs = weights(5, w_ih, True, block * samples, count * n)
+    w_rz = weights(4, w_hh[: 2 * h], True, samples, count * n)
+    w_n = weights(3, w_hh[2 * h :], True, samples, count * n)
     prepare_product(y)
-    for done in range(0, count, block):
-        steps = min(block, count - done)
-        start = first_of_block(done, steps, count, reverse)
-        top, rows = start * n, steps * n
-        z = lines(flat(gates), top, rows, 4 * h) if gates.size else lines(space, 1, rows, 4 * h)
-        input_products(z, 4 * h, 3 * h, top, rows, x, inputs, bias)
-        arguments = (flat(y), flat(hn), z, w_rz, w_n, b_n, lengths, reverse, reset_after, start, steps, y.shape)
-        parallel_for(_through_time, n, grain, arguments)
+    arguments = (flat(y), flat(hn), flat(gates), flat(x), inputs, w_rz, w_n, bias, b_n, lengths, reverse, reset_after)
+    parallel_for(_through_time, n, grain, (*arguments, block, (count, n, d, h)))
 
 
 @compiled
@@ -157,97 +172,90 @@ def _reset_grad(z, gates, dstate, dproduct, before, h):
 
 @compiled
 def _back_through_time(
-    begin, end, dz, dh, firsts, dy, y, gates, h0, w_rz, w_n, lengths, reverse, reset_after, start, steps, sizes
+    begin, end, grain, dx, dh0, grads, spare, totals, dy, dhn, x, h0, y, gates, w_ih, w_rz, w_n,
+    lengths, reverse, reset_after, accumulate, block, sizes,
 ):  # fmt: skip
-    """A block's steps of samples begin .. end from the last to the first; dh is their gradient all the way.
+    """All steps of samples begin .. end from the last to the first, and their part of the weights' gradients.
 
-    firsts: if wanted, dz of each sample's first step. Arrays are flat; sizes: T, N and H.
+    Arrays are flat; sizes: T, N, D and H. grads: dw_ih, dw_hh. spare, totals: see gru_backward.
     """
-    count, n, h = sizes
-    samples, ldz, dh = end - begin, padded(4 * h), lines(dh, begin, end - begin, h)
-    space = scratch(7, (samples + 1) * h, dh)
-    dproduct, none = space[: samples * h], space[samples * h :]
-    zero, most = dh.dtype.type(0), longest(lengths, begin, end, count)
-    fill(none, zero)
-    for step in range(steps):
-        at = first_of_block(step, 1, steps, not reverse)
-        t, top = start + at, at * n + begin
-        earlier, block = t + 1 if reverse else t - 1, dz[top * ldz :]
-        # twice over the samples where r waits for a product
-        for turn in range(1 if reset_after else 2):
-            for i in range(samples):
-                sample, z = begin + i, block[i * ldz : i * ldz + 4 * h]
-                length = lengths[sample] if lengths.size else count
-                if t >= length:
-                    fill(z, zero)
-                    continue
-                first = earlier < 0 or earlier >= length
-                if first:
-                    before = row(h0, sample, h) if h0.size else none
-                else:
-                    before = row(y, earlier * n + sample, h)
-                gate = row(gates, t * n + sample, 4 * h)
-                if turn == 0:
-                    add(row(dh, i, h), row(dy, t * n + sample, h))
-                    _cell_grad(z, gate, row(dh, i, h), before, h, reset_after)
-                else:
-                    _reset_grad(z, gate, row(dh, i, h), row(dproduct, i, h), before, h)
-                if first:
-                    copy(row(firsts, sample, 4 * h), z)
-            if t < most and turn == 0:
-                left = matrix(block[3 * h :], ldz, samples, True)
-                if reset_after:
-                    product(samples, h, h, left, w_n, dh, h, True)
-                else:
-                    product(samples, h, h, left, w_n, dproduct, h, False)
-        if t < most:
-            product(samples, h, 2 * h, matrix(block, ldz, samples, True), w_rz, dh, h, True)
+    (count, n, d, h), samples, chunk, width = sizes, end - begin, begin // grain, 4 * sizes[3]
+    ldz, rows = padded(width), block * samples
+    pieces = (rows * ldz, rows * d, rows * h, 0 if reset_after else rows * h, samples * h, samples * h)
+    dz, given, states, products, dproduct, dh = parts(7, pieces, x)
+    dw_ih, dw_hh = grads
+    first = (chunk - 1) * (dw_ih.size + dw_hh.size)
+    dw_ih, dw_hh = share(dw_ih, spare, first, chunk), share(dw_hh, spare, first + dw_ih.size, chunk)
+    total, more = row(totals, chunk, width), accumulate and chunk == 0
+    zero, most = x.dtype.type(0), longest(lengths, begin, end, count)
+    begin_with(dh, lines(dhn, begin, samples, h))
+    for done in range(0, count, block):
+        steps = min(block, count - done)
+        start = first_of_block(done, steps, count, not reverse)
+        for step in range(steps):
+            at = first_of_block(step, 1, steps, not reverse)
+            t, top = start + at, at * samples
+            earlier, dz_t = t + 1 if reverse else t - 1, dz[top * ldz :]
+            # twice over the samples where r waits for a product
+            for turn in range(1 if reset_after else 2):
+                for i in range(samples):
+                    sample, z, before = begin + i, dz_t[i * ldz :][:width], row(states, top + i, h)
+                    length = lengths[sample] if lengths.size else count
+                    if t >= length:
+                        fill(z, zero)
+                        fill(before, zero)
+                        fill(row(products, top + i, h), zero)
+                        continue
+                    gate = row(gates, t * n + sample, width)
+                    if turn == 0:
+                        if earlier < 0 or earlier >= length:
+                            begin_with(before, row(h0, sample, h))
+                        else:
+                            copy(before, row(y, earlier * n + sample, h))
+                        add(row(dh, i, h), row(dy, t * n + sample, h))
+                        _cell_grad(z, gate, row(dh, i, h), before, h, reset_after)
+                    else:
+                        copy(row(products, top + i, h), gate[3 * h :])
+                        _reset_grad(z, gate, row(dh, i, h), row(dproduct, i, h), before, h)
+                if t < most and turn == 0:
+                    left = matrix(dz_t[3 * h :], ldz, samples, True)
+                    product(samples, h, h, left, w_n, dh if reset_after else dproduct, h, reset_after)
+            if t < most:
+                product(samples, h, 2 * h, matrix(dz_t, ldz, samples, True), w_rz, dh, h, True)
+        rows = steps * samples
+        gather(given, x, start, steps, begin, samples, n, d)
+        weight_gradient(dw_ih, 3 * h, dz, ldz, rows, given, d, more)
+        weight_gradient(dw_hh[: 2 * h * h], 2 * h, dz, ldz, rows, states, h, more)
+        weight_gradient(dw_hh[2 * h * h :], h, dz[3 * h :], ldz, rows, states if reset_after else products, h, more)
+        add_rows(total, dz, ldz, rows)
+        if dx.size:
+            input_gradient(given, dz, ldz, 3 * h, rows, d, w_ih)
+            scatter(dx, given, start, steps, begin, samples, n, d)
+        more = True
+    copy(lines(dh0, begin, samples, h), dh)
 
 
 @kernel
 def gru_backward(
     dx, dh0, dw_ih, dw_hh, db_ih, db_hh, dy, dhn, x, h0, w_ih, w_hh, y, gates, lengths, reverse, reset_after, accumulate
 ):
-    """Blocks of steps, from the last: chunks of samples in parallel, each back through the block's steps; then
-    products of all rows of the block's dz, which has stayed in cache."""
+    """Chunks of samples in parallel, each back through all steps: step by step, then products of all rows of a block
+    of dz, which has stayed in cache. Each chunk adds up gradients of weights by itself; then they are added."""
     count, n, h = y.shape
+    d = x.shape[2]
     check_lengths(lengths, count)
-    block, ldz, more = block_steps(count, n, 4 * h), padded(4 * h), accumulate
-    wanted = dw_hh.size and h0.size
-    dz, dh, total, firsts, _, _ = parts(3, (block * n * ldz, n * h, 4 * h, n * 4 * h if wanted else 0, 0, 0), y)
-    dh = flat(dh0) if dh0.size else dh
-    begin_with(dh, flat(dhn))
-    for array in (total, firsts):
-        fill(array, y.dtype.type(0))
-    if count == 0 and not accumulate:
-        for dw in (dw_ih, dw_hh):
-            fill(flat(dw), y.dtype.type(0))
-    dw_rz, dw_n = dw_hh[: 2 * h], dw_hh[2 * h :]
-    grain = chunk_rows(n, 3 * h * h)
-    w_rz = weights(4, w_hh[: 2 * h], False, min(n, grain), count * n)
-    w_n = weights(6, w_hh[2 * h :], False, min(n, grain), count * n)
-    inputs = weights(5, w_ih, False, block * n, count * n)
+    grain, grads = chunk_rows(n, 2 * h * h), (flat(dw_ih), flat(dw_hh))
+    samples, chunks = min(n, grain), max(1, (n + grain - 1) // grain)
+    block = deep_block_steps(count, samples, 4 * h)
+    totals, spare = room_for_shares(chunks, 4 * h, grads, count * n, accumulate)
+    w_rz = weights(4, w_hh[: 2 * h], False, samples, count * n)
+    w_n = weights(3, w_hh[2 * h :], False, samples, count * n)
+    inputs = weights(5, w_ih, False, block * samples, count * n)
     prepare_product(y)
-    for done in range(0, count, block):
-        steps = min(block, count - done)
-        start = first_of_block(done, steps, count, not reverse)
-        top, rows = start * n, steps * n
-        arguments = (dz, dh, firsts, flat(dy), flat(y), flat(gates), flat(h0), w_rz, w_n, lengths, reverse, reset_after)
-        parallel_for(_back_through_time, n, grain, (*arguments, start, steps, y.shape))
-        input_gradients(dx, dw_ih, dz, ldz, 3 * h, top, rows, x, inputs, more)
-        state_gradient(dw_rz, dz, ldz, top, rows, y, reverse, more)
-        if reset_after:
-            state_gradient(dw_n, dz[3 * h :], ldz, top, rows, y, reverse, more)
-        elif dw_n.size:
-            left, right = matrix(dz[3 * h :], ldz, h, False), matrix(flat(gates)[(top * 4 + 3) * h :], 4 * h, h, False)
-            product(h, h, rows, left, right, flat(dw_n), h, more)
-        if db_ih.size or db_hh.size:
-            add_rows(total, dz, ldz, rows)
-        more = True
-    if wanted:
-        first_gradient(dw_rz, firsts, 4 * h, h0, more)
-        if reset_after:
-            first_gradient(dw_n, firsts[3 * h :], 4 * h, h0, more)
-    hand_over(db_ih, total, accumulate)
-    hand_over(db_hh[: 2 * h], total, accumulate)
-    hand_over(db_hh[2 * h :], total[3 * h :], accumulate)
+    outputs = (flat(dx), flat(dh0), grads, spare, totals, flat(dy), flat(dhn))
+    inputs = (flat(x), flat(h0), flat(y), flat(gates), inputs, w_rz, w_n, lengths, reverse, reset_after)
+    parallel_for(_back_through_time, n, grain, (grain, *outputs, *inputs, accumulate, block, (count, n, d, h)))
+    add_shares(grads, spare, totals, chunks)
+    hand_over(db_ih, totals, accumulate)
+    hand_over(db_hh[: 2 * h], totals, accumulate)
+    hand_over(db_hh[2 * h :], totals[3 * h :], accumulate)

@@ -1,28 +1,33 @@
-"""What recurrent layers share: blocks of steps, chunks of samples, and the products over all rows of a block.
+"""What recurrent layers share: chunks of samples, blocks of steps, and the products over all rows of a block.
 
-    forward   for each block of steps
-                  z = x @ w_ih.T + b                     one product for the rows of all steps and samples
-                  for each chunk of samples              parallel
+    forward   for each chunk of samples                      parallel
+                  for each block of steps
+                      z = x @ w_ih.T + b                     one product for the rows of all steps
                       for each step
-                          z[t] += h @ w_hh.T             on panels packed once a call, in L2
-                          gates, cells, states           of the chunk's rows of z[t], in L1
-    backward  for each block of steps, from the last
-                  for each chunk of samples              parallel
+                          z[t] += h @ w_hh.T                 on panels packed once a call, in L2
+                          gates, cells, states               of the rows of z[t], in L1
+    backward  for each chunk of samples                      parallel
+                  for each block of steps, from the last
                       for each step
-                          dz[t]                          of the chunk's rows
+                          dz[t]
                           dh = dz[t] @ w_hh
-                  dx, dw_ih, dw_hh, db                   products of dz with all rows, while they are in L2
+                      dx, dw_ih, dw_hh, db                   products of dz with all rows, while they are in L2
+              dw_ih, dw_hh, db                               the chunks' parts, added up in order
 
-A chunk runs through a block's steps on one thread: threads meet a few times a block, not at each step. A small batch is
-one chunk, and then the products of a step are shared among threads if they are worth it. Blocks and chunks depend on
-shapes alone.
+A chunk runs through all steps on one thread: threads meet once a call, and what one of them writes no other reads. That
+counts where cores share no cache: half of z, made by the other core, would take as long as its products. The rows of a
+chunk are gathered, so that products see them side by side. A small batch is one chunk, and then the products of a step
+are shared among threads if they are worth it. Blocks and chunks depend on shapes alone.
 """
 
 from ..jit import compiled, parallel_for, scratch
+from .amx import EDGE
+from .amx_gemm import FEWEST, WORTH
 from .matmul_packed import _pack
 from .pack import GAP, IN_PANELS, Matrix, matrix, panel_width
 from .parts import packed_elements
 from .product import activated_product, product
+from .target import AMX
 
 _elements = compiled(packed_elements)
 
@@ -30,8 +35,8 @@ TILE_ROWS = 8  # a height of the register tile that wastes little of it, for any
 STEP_WORK = 1e5  # multiply-adds of a chunk's step beside which a call is nothing
 CHUNKS = 32
 NEAR = 2**18  # elements of weights that stay in a second cache
-BLOCK = 2**17  # elements of a block's dz, which is in the second cache beside weights
-REUSE = 16  # rows from which packing weights pays
+BLOCK = 2**15  # elements of a block's z, which is in the second cache beside weights
+DEEP, DEEP_BLOCK = 256, 2**17  # fewest rows, and elements, of a block's dz: its products read and write all of dw
 PACK_WORK = 16384  # elements that are worth handing to another thread
 SUM_COLUMNS = 256
 
@@ -39,15 +44,24 @@ SUM_COLUMNS = 256
 @compiled
 def chunk_rows(n, weights):
     """Samples that go through the steps together. weights: multiply-adds of one of them."""
+    tall = max(FEWEST, int(WORTH) // (weights + 1) + 1)
+    if AMX and tall <= n:
+        return (tall + EDGE - 1) // EDGE * EDGE
     rows = TILE_ROWS * (1 if weights <= NEAR else 4)
     rows = max(rows, (n + CHUNKS - 1) // CHUNKS, int(STEP_WORK) // (weights + 1))
     return (rows + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
 
 
 @compiled
-def block_steps(count, n, width):
-    """Steps of a block, of rows of dz of that width."""
-    return max(1, min(count, BLOCK // max(1, n * width)))
+def block_steps(count, samples, width):
+    """Steps of a block of z, of rows of that width."""
+    return max(1, min(count, BLOCK // max(1, samples * width)))
+
+
+@compiled
+def deep_block_steps(count, samples, width):
+    """Likewise, of dz."""
+    return max(1, min(count, max(DEEP, DEEP_BLOCK // max(1, width)) // max(1, samples)))
 
 
 @compiled
@@ -71,9 +85,9 @@ def _lines(elements):
 def weights(slot, w, transpose, together, rows):
     """w, or its transpose, as the second operand of products of `together` rows, `rows` in all: packed if that pays."""
     columns, depth = (w.shape[0], w.shape[1]) if transpose else (w.shape[1], w.shape[0])
-    # a single row's product is bound by the memory that w comes from, however it lies
     operand = matrix(flat(w), w.shape[1], columns, transpose)
-    if together == 1 or rows < REUSE or w.size == 0:
+    # a single row's product is bound by the memory that w comes from, however it lies; a single product packs by itself
+    if together == 1 or rows <= together or w.size == 0:
         return operand
     packed, width = scratch(slot, _elements(depth, columns, w.itemsize), w), panel_width(w)
     parallel_for(_pack, (columns + width - 1) // width, max(1, PACK_WORK // (width * depth)), (packed, operand, depth))
@@ -121,6 +135,20 @@ def row(array, at, width):
 
 
 @compiled
+def gather(target, source, start, steps, begin, samples, n, width):
+    """Rows of samples begin .. of steps start .., side by side."""
+    for step in range(steps):
+        copy(lines(target, step * samples, samples, width), lines(source, (start + step) * n + begin, samples, width))
+
+
+@compiled
+def scatter(target, source, start, steps, begin, samples, n, width):
+    """What was gathered, back to where it belongs."""
+    for step in range(steps):
+        copy(lines(target, (start + step) * n + begin, samples, width), lines(source, step * samples, samples, width))
+
+
+@compiled
 def fill(target, value):
     for j in range(target.size):
         target[j] = value
@@ -161,54 +189,68 @@ def both_biases(total, b_ih, b_hh):
 
 
 @compiled
-def input_products(z, ldz, width, top, rows, x, w, bias):
-    """z = x @ w.T + bias for the rows of a block, the first of which is row `top` of x."""
-    d = x.shape[2]
-    activated_product(
-        rows, width, d, matrix(lines(flat(x), top, rows, d), d, rows, True), w, z, ldz, False, bias, z[:0], 0
-    )
+def input_products(z, ldz, width, rows, x, d, w, bias):
+    """z = x @ w.T + bias for the rows of a block."""
+    activated_product(rows, width, d, matrix(x, d, rows, True), w, z, ldz, False, bias, z[:0], 0)
 
 
 @compiled
-def input_gradients(dx, dw, dz, ldz, width, top, rows, x, w, accumulate):
-    """dx = dz @ w;  dw (+)= dz.T @ x, likewise."""
-    d = x.shape[2]
-    if dx.size:
-        product(rows, d, width, matrix(dz, ldz, rows, True), w, lines(flat(dx), top, rows, d), d, False)
+def weight_gradient(dw, width, dz, ldz, rows, x, d, accumulate):
+    """dw (+)= dz.T @ x for the rows of a block, where it is wanted."""
     if dw.size:
-        right = matrix(lines(flat(x), top, rows, d), d, d, False)
-        product(width, d, rows, matrix(dz, ldz, width, False), right, flat(dw), d, accumulate)
+        product(width, d, rows, matrix(dz, ldz, width, False), matrix(x, d, d, False), dw, d, accumulate)
 
 
 @compiled
-def state_gradient(dw, dz, ldz, top, rows, y, reverse, accumulate):
-    """dw (+)= dz.T @ the states that a block's steps began with, but for the first step of all.
-
-    y is 0 past a sample's end: what its first step began with, if its steps are reversed, is added elsewhere.
-    """
-    count, n, p = y.shape
-    if dw.size:
-        if reverse:
-            first, skipped = top + n, n if top + rows == count * n else 0
-        else:
-            first, skipped = max(top - n, 0), n if top == 0 else 0
-            dz = dz[skipped * ldz :]
-        left, right = matrix(dz, ldz, dw.shape[0], False), matrix(lines(flat(y), first, rows - skipped, p), p, p, False)
-        product(dw.shape[0], p, rows - skipped, left, right, flat(dw), p, accumulate)
+def input_gradient(dx, dz, ldz, width, rows, d, w):
+    """dx = dz @ w for the rows of a block."""
+    product(rows, d, width, matrix(dz, ldz, rows, True), w, dx, d, False)
 
 
 @compiled
-def first_gradient(dw, firsts, width, h0, accumulate):
-    """dw (+)= dz of each sample's first step, transposed, @ the state that it began with."""
-    n, p = h0.shape
-    left, right = matrix(firsts, width, dw.shape[0], False), matrix(flat(h0), p, p, False)
-    product(dw.shape[0], p, n, left, right, flat(dw), p, accumulate)
+def room_for_shares(chunks, width, grads, rows, accumulate):
+    """(totals, spare): sums of dz of each chunk; its part of the weights' gradients, but for the first, which is in
+    grads. Without rows, there is no chunk: all is zero."""
+    room = 0
+    for dw in grads:
+        room += dw.size
+        if rows == 0 and not accumulate:
+            fill(dw, dw.dtype.type(0))
+    totals, spare, _, _, _, _ = parts(6, (chunks * width, (chunks - 1) * room, 0, 0, 0, 0), grads[0])
+    fill(totals, totals.dtype.type(0))
+    return totals, spare
+
+
+@compiled
+def share(dw, spare, at, chunk):
+    """Where a chunk adds up its part of dw: the first one in dw, others in spare room, `at` elements from its start."""
+    return dw if chunk == 0 else spare[at : at + dw.size]
+
+
+@compiled
+def _add_shares(begin, end, dw, spare, at, room, chunks):
+    for chunk in range(chunks):
+        add(dw[begin:end], spare[chunk * room + at + begin : chunk * room + at + end])
+
+
+@compiled
+def add_shares(grads, spare, totals, chunks):
+    """The parts of all chunks, in order, to those of the first."""
+    if chunks == 1:
+        return
+    at, room, width = 0, spare.size // (chunks - 1), totals.size // chunks
+    for dw in grads:
+        parallel_for(_add_shares, dw.size, PACK_WORK, (dw, spare, at, room, chunks - 1))
+        at += dw.size
+    for chunk in range(1, chunks):
+        add(row(totals, 0, width), row(totals, chunk, width))
 
 
 @compiled
 def _sums(begin, end, total, dz, ldz, width, rows):
     left, right = begin * SUM_COLUMNS, min(width, end * SUM_COLUMNS)
-    part, total = scratch(7, right - left, dz), total[left:right]
+    # a slot of the products, none of which is at work
+    part, total = scratch(0, right - left, dz), total[left:right]
     fill(part, dz.dtype.type(0))
     for i in range(rows):
         row = dz[i * ldz + left : i * ldz + right]

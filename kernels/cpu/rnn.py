@@ -7,24 +7,29 @@ from .product import prepare_product, product
 from .recurrent import (
     add,
     add_rows,
+    add_shares,
     begin_with,
     block_steps,
     both_biases,
     chunk_rows,
     copy,
+    deep_block_steps,
     fill,
-    first_gradient,
     first_of_block,
     flat,
+    gather,
     hand_over,
-    input_gradients,
+    input_gradient,
     input_products,
     lines,
     longest,
     padded,
     parts,
+    room_for_shares,
     row,
-    state_gradient,
+    scatter,
+    share,
+    weight_gradient,
     weights,
 )
 from .vecmath import tanh
@@ -44,52 +49,60 @@ def _cell(z, relu):
 
 
 @compiled
-def _through_time(begin, end, y, hn, w_hh, lengths, reverse, relu, start, steps, sizes):
-    """A block's steps of samples begin .. end; hn is their state all the way, y what it is given, then the state.
-
-    Arrays are flat; sizes: T, N and H.
-    """
-    count, n, h = sizes
-    samples, hn = end - begin, lines(hn, begin, end - begin, h)
-    state = matrix(hn, h, samples, True)
+def _through_time(begin, end, y, hn, x, w_ih, w_hh, bias, lengths, reverse, relu, block, sizes):
+    """All steps of samples begin .. end, whose state is in hn. Arrays are flat; sizes: T, N, D and H."""
+    (count, n, d, h), samples = sizes, end - begin
+    hn, rows = lines(hn, begin, samples, h), block * samples
+    given, room, states, _, _, _ = parts(7, (rows * d, rows * h, samples * h, 0, 0, 0), hn)
     zero, most = hn.dtype.type(0), longest(lengths, begin, end, count)
-    for step in range(steps):
-        t = start + first_of_block(step, 1, steps, reverse)
-        z = lines(y, t * n + begin, samples, h)
-        if t < most:
-            product(samples, h, h, state, w_hh, z, h, True)
-        if lengths.size == 0:
-            _cell(z, relu)
-            copy(hn, z)
-            continue
-        for i in range(samples):
-            if t >= lengths[begin + i]:
-                fill(row(z, i, h), zero)
+    copy(states, hn)
+    for done in range(0, count, block):
+        steps = min(block, count - done)
+        start = first_of_block(done, steps, count, reverse)
+        gather(given, x, start, steps, begin, samples, n, d)
+        # all samples: states are computed where they are kept
+        block_z = lines(y, start * n, steps * n, h) if samples == n else room
+        input_products(block_z, h, h, steps * samples, given, d, w_ih, bias)
+        for step in range(steps):
+            at = first_of_block(step, 1, steps, reverse)
+            t, top = start + at, (start + at) * n + begin
+            z = lines(block_z, at * samples, samples, h)
+            if t < most:
+                product(samples, h, h, matrix(states, h, samples, True), w_hh, z, h, True)
+            if lengths.size == 0:
+                _cell(z, relu)
+                copy(states, z)
             else:
-                _cell(row(z, i, h), relu)
-                copy(row(hn, i, h), row(z, i, h))
+                for i in range(samples):
+                    if t >= lengths[begin + i]:
+                        fill(row(z, i, h), zero)
+                    else:
+                        _cell(row(z, i, h), relu)
+                        copy(row(states, i, h), row(z, i, h))
+            if samples != n:
+                copy(lines(y, top, samples, h), z)
+    copy(hn, states)
 
 
 @kernel
 def rnn_forward(y, hn, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu):
-    """Blocks of steps: one product for their inputs, into y; then chunks of samples in parallel, each through the
-    block's steps. States are computed on rows that the step's product has just left in cache."""
+    """Chunks of samples in parallel, each through all steps: a product for the inputs of a block of steps, then step by
+    step. States are computed on rows that the step's product has just left in cache."""
     count, n, h = y.shape
+    d = x.shape[2]
     check_lengths(lengths, count)
     begin_with(flat(hn), flat(h0))
     if y.size == 0:
         return
-    block, grain = block_steps(count, n, h), chunk_rows(n, h * h)
+    grain = chunk_rows(n, h * h)
+    samples = min(n, grain)
+    block = block_steps(count, samples, h)
     bias = both_biases(scratch(6, h, x), b_ih, b_hh)
-    inputs = weights(5, w_ih, True, block * n, count * n)
-    states = weights(4, w_hh, True, min(n, grain), count * n)
+    inputs = weights(5, w_ih, True, block * samples, count * n)
+    states = weights(4, w_hh, True, samples, count * n)
     prepare_product(y)
-    for done in range(0, count, block):
-        steps = min(block, count - done)
-        start = first_of_block(done, steps, count, reverse)
-        input_products(lines(flat(y), start * n, steps * n, h), h, h, start * n, steps * n, x, inputs, bias)
-        arguments = (flat(y), flat(hn), states, lengths, reverse, relu, start, steps, y.shape)
-        parallel_for(_through_time, n, grain, arguments)
+    arguments = (flat(y), flat(hn), flat(x), inputs, states, bias, lengths, reverse, relu, block, (count, n, d, h))
+    parallel_for(_through_time, n, grain, arguments)
 
 
 @compiled
@@ -105,67 +118,78 @@ def _cell_grad(z, dstate, state, relu):
 
 
 @compiled
-def _back_through_time(begin, end, dz, dh, firsts, dy, y, w_hh, lengths, reverse, relu, start, steps, sizes):
-    """A block's steps of samples begin .. end from the last to the first; dh is their gradient all the way.
+def _back_through_time(
+    begin, end, grain, dx, dh0, grads, spare, totals, dy, dhn, x, h0, y, w_ih, w_hh, lengths, reverse, relu, accumulate,
+    block, sizes,
+):  # fmt: skip
+    """All steps of samples begin .. end from the last to the first, and their part of the weights' gradients.
 
-    firsts: if wanted, dz of each sample's first step. Arrays are flat; sizes: T, N and H.
+    Arrays are flat; sizes: T, N, D and H. grads: dw_ih, dw_hh. spare, totals: see rnn_backward.
     """
-    count, n, h = sizes
-    samples, ldz, dh = end - begin, padded(h), lines(dh, begin, end - begin, h)
-    zero, most = dh.dtype.type(0), longest(lengths, begin, end, count)
-    for step in range(steps):
-        at = first_of_block(step, 1, steps, not reverse)
-        t, block = start + at, dz[(at * n + begin) * ldz :]
-        for i in range(samples):
-            sample, z = begin + i, block[i * ldz : i * ldz + h]
-            length = lengths[sample] if lengths.size else count
-            if t >= length:
-                fill(z, zero)
-                continue
-            add(row(dh, i, h), row(dy, t * n + sample, h))
-            _cell_grad(z, row(dh, i, h), row(y, t * n + sample, h), relu)
-            if t == (length - 1 if reverse else 0):
-                copy(row(firsts, sample, h), z)
-            # the product adds to what is left here: nothing, but for samples whose last step is still to come
-            fill(row(dh, i, h), zero)
-        if t < most:
-            product(samples, h, h, matrix(block, ldz, samples, True), w_hh, dh, h, True)
+    (count, n, d, h), samples, chunk = sizes, end - begin, begin // grain
+    ldz, rows = padded(h), block * samples
+    dz, given, states, dh, _, _ = parts(7, (rows * ldz, rows * d, rows * h, samples * h, 0, 0), x)
+    dw_ih, dw_hh = grads
+    first = (chunk - 1) * (dw_ih.size + dw_hh.size)
+    dw_ih, dw_hh = share(dw_ih, spare, first, chunk), share(dw_hh, spare, first + dw_ih.size, chunk)
+    total, more = row(totals, chunk, h), accumulate and chunk == 0
+    zero, most = x.dtype.type(0), longest(lengths, begin, end, count)
+    begin_with(dh, lines(dhn, begin, samples, h))
+    for done in range(0, count, block):
+        steps = min(block, count - done)
+        start = first_of_block(done, steps, count, not reverse)
+        for step in range(steps):
+            at = first_of_block(step, 1, steps, not reverse)
+            t, top = start + at, at * samples
+            earlier, dz_t = t + 1 if reverse else t - 1, dz[top * ldz :]
+            for i in range(samples):
+                sample, z, before = begin + i, dz_t[i * ldz :][:h], row(states, top + i, h)
+                length = lengths[sample] if lengths.size else count
+                if t >= length:
+                    fill(z, zero)
+                    fill(before, zero)
+                    continue
+                if earlier < 0 or earlier >= length:
+                    begin_with(before, row(h0, sample, h))
+                else:
+                    copy(before, row(y, earlier * n + sample, h))
+                add(row(dh, i, h), row(dy, t * n + sample, h))
+                _cell_grad(z, row(dh, i, h), row(y, t * n + sample, h), relu)
+                # the product adds to what is left here: nothing, but for samples whose last step is still to come
+                fill(row(dh, i, h), zero)
+            if t < most:
+                product(samples, h, h, matrix(dz_t, ldz, samples, True), w_hh, dh, h, True)
+        rows = steps * samples
+        gather(given, x, start, steps, begin, samples, n, d)
+        weight_gradient(dw_ih, h, dz, ldz, rows, given, d, more)
+        weight_gradient(dw_hh, h, dz, ldz, rows, states, h, more)
+        add_rows(total, dz, ldz, rows)
+        if dx.size:
+            input_gradient(given, dz, ldz, h, rows, d, w_ih)
+            scatter(dx, given, start, steps, begin, samples, n, d)
+        more = True
+    copy(lines(dh0, begin, samples, h), dh)
 
 
 @kernel
 def rnn_backward(
     dx, dh0, dw_ih, dw_hh, db_ih, db_hh, dy, dhn, x, h0, w_ih, w_hh, y, lengths, reverse, relu, accumulate
 ):
-    """Blocks of steps, from the last: chunks of samples in parallel, each back through the block's steps; then
-    products of all rows of the block's dz, which has stayed in cache."""
+    """Chunks of samples in parallel, each back through all steps: step by step, then products of all rows of a block
+    of dz, which has stayed in cache. Each chunk adds up gradients of weights by itself; then they are added."""
     count, n, h = y.shape
+    d = x.shape[2]
     check_lengths(lengths, count)
-    block, ldz, more = block_steps(count, n, h), padded(h), accumulate
-    wanted = dw_hh.size and h0.size
-    dz, dh, total, firsts, _, _ = parts(3, (block * n * ldz, n * h, h, n * h if wanted else 0, 0, 0), y)
-    dh = flat(dh0) if dh0.size else dh
-    begin_with(dh, flat(dhn))
-    for array in (total, firsts):
-        fill(array, y.dtype.type(0))
-    if count == 0 and not accumulate:
-        for dw in (dw_ih, dw_hh):
-            fill(flat(dw), y.dtype.type(0))
-    grain = chunk_rows(n, h * h)
-    states = weights(4, w_hh, False, min(n, grain), count * n)
-    inputs = weights(5, w_ih, False, block * n, count * n)
+    grain, grads = chunk_rows(n, h * h), (flat(dw_ih), flat(dw_hh))
+    samples, chunks = min(n, grain), max(1, (n + grain - 1) // grain)
+    block = deep_block_steps(count, samples, h)
+    totals, spare = room_for_shares(chunks, h, grads, count * n, accumulate)
+    states = weights(4, w_hh, False, samples, count * n)
+    inputs = weights(5, w_ih, False, block * samples, count * n)
     prepare_product(y)
-    for done in range(0, count, block):
-        steps = min(block, count - done)
-        start = first_of_block(done, steps, count, not reverse)
-        top, rows = start * n, steps * n
-        arguments = (dz, dh, firsts, flat(dy), flat(y), states, lengths, reverse, relu, start, steps, y.shape)
-        parallel_for(_back_through_time, n, grain, arguments)
-        input_gradients(dx, dw_ih, dz, ldz, h, top, rows, x, inputs, more)
-        state_gradient(dw_hh, dz, ldz, top, rows, y, reverse, more)
-        if db_ih.size or db_hh.size:
-            add_rows(total, dz, ldz, rows)
-        more = True
-    if wanted:
-        first_gradient(dw_hh, firsts, h, h0, more)
-    hand_over(db_ih, total, accumulate)
-    hand_over(db_hh, total, accumulate)
+    outputs = (flat(dx), flat(dh0), grads, spare, totals, flat(dy), flat(dhn))
+    inputs = (flat(x), flat(h0), flat(y), inputs, states, lengths, reverse, relu)
+    parallel_for(_back_through_time, n, grain, (grain, *outputs, *inputs, accumulate, block, (count, n, d, h)))
+    add_shares(grads, spare, totals, chunks)
+    hand_over(db_ih, totals, accumulate)
+    hand_over(db_hh, totals, accumulate)
