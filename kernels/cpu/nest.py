@@ -111,11 +111,11 @@ def _row_step(m):
 
 @compiled
 def _packs_a(a, m, n, k, item):
-    """Whether A is packed: what is used often is, rows whose elements would share the same few lines of L1, and steps
-    on more pages of memory than the processor keeps track of."""
+    """Whether A is packed: what is used often is, if it is more than a few rows, rows whose elements would share the
+    same few lines of L1, and steps on more pages of memory than the processor keeps track of."""
     aliased = m > WAYS and a.step == 1 and a.line * item % 4096 == 0
     scattered = k > PAGES and a.step * item >= 4096
-    return a.address == 0 or n > REUSE or aliased or scattered
+    return a.address == 0 or (n > REUSE and m > 2 * ROWS) or aliased or scattered
 
 
 @compiled
