@@ -23,6 +23,19 @@ class LSTM(RNNBase):
     of the last step, and the reverse direction begins there. A PackedSequence (nn.utils.rnn) makes the output one, too.
     Parameters as torch.nn.LSTM.
 
+    Options, which cost nothing when off, with what they add to the parameters:
+
+    layer_norm         norm(weight_ih x[t]) * gain_ih + bias_ih + norm(weight_hh h) * gain_hh + bias_hh, and
+                       h = sigmoid(o) * tanh(norm(c) * gain_c + bias_c): Ba, Kiros & Hinton 2016
+    peepholes          p_i, p_f, p_o = split(weight_peephole): i + p_i * c, f + p_f * c of the old cell, o + p_o * c of
+                       the new one: Gers & Schmidhuber 2000
+    recurrent_dropout  in training, probability of 0 for what weight_hh sees of a unit of h, at all steps alike; else it
+                       sees the unit / (1 - p): Gal & Ghahramani 2016
+    zoneout            in training, probability of a unit of h or c to stay as it is for a step; in eval mode that part
+                       of it stays. A pair: of h, of c. Krueger et al. 2017
+
+    These go through kernels of their own, which are slower than the plain ones.
+
     >>> import numpy as np
     >>> from hotloop import nn
     >>> layer = nn.LSTM(10, 20, num_layers=2)
@@ -53,9 +66,15 @@ class LSTM(RNNBase):
         proj_size: int = 0,
         device=None,
         dtype=None,
+        *,
+        layer_norm: bool = False,
+        peepholes: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
     ) -> None:
         common = num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
-        super().__init__("LSTM", input_size, hidden_size, *common)
+        options = dict(layer_norm=layer_norm, recurrent_dropout=recurrent_dropout, zoneout=zoneout)
+        super().__init__("LSTM", input_size, hidden_size, *common, peepholes=peepholes, **options)
 
     def _run(self, x, states, weights, lengths, reverse):
         projection = weights[-1] if self.proj_size else None
@@ -75,7 +94,8 @@ class GRU(RNNBase):
     n = tanh(weight_in x[t] + bias_in + r * (weight_hn h + bias_hn));  h = (1 - z) * n + z * h
 
     Shapes and `lengths` as LSTM, with one state. With the keyword `reset_after=False` n is made of weight_hn (r * h)
-    instead, as in the paper. Parameters as torch.nn.GRU.
+    instead, as in the paper. Parameters as torch.nn.GRU. Options as LSTM, but peepholes; layer_norm normalises what is
+    given to r and z together, and what is given to n by itself.
 
     >>> import numpy as np
     >>> from hotloop import nn
@@ -98,9 +118,13 @@ class GRU(RNNBase):
         dtype=None,
         *,
         reset_after: bool = True,
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
     ) -> None:
         common = num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype
-        super().__init__("GRU", input_size, hidden_size, *common)
+        options = dict(layer_norm=layer_norm, recurrent_dropout=recurrent_dropout, zoneout=zoneout)
+        super().__init__("GRU", input_size, hidden_size, *common, **options)
         self.reset_after = bool(reset_after)
 
     def _run(self, x, states, weights, lengths, reverse):
@@ -117,7 +141,7 @@ class GRU(RNNBase):
 class RNN(RNNBase):
     """Layers of simple recurrent units: h = tanh(weight_ih x[t] + bias_ih + weight_hh h + bias_hh), or relu of it.
 
-    Shapes and `lengths` as LSTM, with one state. Parameters as torch.nn.RNN.
+    Shapes and `lengths` as LSTM, with one state; options as LSTM, but peepholes. Parameters as torch.nn.RNN.
 
     >>> import numpy as np
     >>> from hotloop import nn
@@ -139,11 +163,16 @@ class RNN(RNNBase):
         bidirectional: bool = False,
         device=None,
         dtype=None,
+        *,
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: expected nonlinearity 'tanh' or 'relu', got {nonlinearity!r}")
         common = num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype
-        super().__init__(f"RNN_{nonlinearity.upper()}", input_size, hidden_size, *common)
+        options = dict(layer_norm=layer_norm, recurrent_dropout=recurrent_dropout, zoneout=zoneout)
+        super().__init__(f"RNN_{nonlinearity.upper()}", input_size, hidden_size, *common, **options)
         self.nonlinearity = nonlinearity
 
     def _run(self, x, states, weights, lengths, reverse):

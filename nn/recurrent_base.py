@@ -11,9 +11,9 @@ from . import init
 from .doors import absent
 from .dropout import dropout
 from .factory import new_parameter
-from .module import Module
 from .ops.gather import index_select
-from .ops.join import cat, stack
+from .ops.join import cat
+from .recurrent_options import RecurrentOptions
 from .tensor import as_tensor
 from .utils.rnn import PackedSequence, pad_packed_sequence, repack
 
@@ -37,10 +37,10 @@ def _ordered(states: list, order) -> list:
     return states if order is None else [s if s is None else index_select(s, 1, order) for s in states]
 
 
-class RNNBase(Module):
+class RNNBase(RecurrentOptions):
     """What RNN, LSTM and GRU have in common: parameters, the checks, the stack of layers, packed sequences.
 
-    mode  "LSTM", "GRU", "RNN_TANH" or "RNN_RELU"; the other arguments are those of LSTM
+    mode  "LSTM", "GRU", "RNN_TANH" or "RNN_RELU"; the other arguments, options too, are those of LSTM
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class RNNBase(Module):
         proj_size: int = 0,
         device=None,
         dtype=None,
+        **options,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -75,6 +76,7 @@ class RNNBase(Module):
         self.mode, self.input_size, self.hidden_size, self.num_layers = mode, input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
         self.proj_size = proj_size
+        self._set_options(**options)
         # names of the parameters of each layer and direction
         self._names: list[list[str]] = []
         for layer in range(num_layers):
@@ -86,21 +88,26 @@ class RNNBase(Module):
         self.reset_parameters()
 
     def _shapes(self, layer: int) -> dict[str, tuple]:
-        """Of the parameters of a layer, in torch's order."""
-        rows, width = GATES[self.mode] * self.hidden_size, self.proj_size or self.hidden_size
+        """Of the parameters of a layer, in torch's order; then those of options."""
+        rows, width = self._gates * self.hidden_size, self.proj_size or self.hidden_size
         depth = width * (1 + self.bidirectional) if layer else self.input_size
         shapes: dict[str, tuple] = {"weight_ih": (rows, depth), "weight_hh": (rows, width)}
         if self.bias:
             shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
         if self.proj_size:
             shapes["weight_hr"] = (self.proj_size, self.hidden_size)
-        return shapes
+        return shapes | self._option_shapes()
+
+    @property
+    def _gates(self) -> int:
+        return GATES[self.mode]
 
     def reset_parameters(self) -> None:
         """Draw new initial values: uniform on +-1 / sqrt(hidden_size)."""
         bound = 1 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound)
+        self._reset_options()
 
     def flatten_parameters(self) -> None:
         """Nothing: parameters need no arranging. For code that calls it on torch's layers."""
@@ -153,22 +160,30 @@ class RNNBase(Module):
 
     def _layers(self, x, states, lengths) -> tuple:
         """All layers of x (T, N, D)."""
-        directions = 1 + self.bidirectional
+        directions, acting = 1 + self.bidirectional, self._options_act()
         ends: list[tuple] = []
         for layer in range(self.num_layers):
             results = []
             for direction in range(directions):
                 k = layer * directions + direction
                 weights = [getattr(self, n) for n in self._names[k]]
+                # slices keep their dimension, and a single layer takes and gives states as they are
+                start = states if len(self._names) == 1 else [s if s is None else s[k : k + 1] for s in states]
                 if x.dtype != weights[0].dtype:
                     raise TypeError(f"{type(self).__name__}: expected an input of {weights[0].dtype}, got {x.dtype}")
-                y, *final = self._run(x, [s if s is None else s[k] for s in states], weights, lengths, direction == 1)
+                if acting:
+                    named = dict(zip(self._shapes(layer), weights, strict=True))
+                    start = [s if s is None else s.squeeze(0) for s in start]
+                    y, *final = self._run_with_options(x, start, named, lengths, direction == 1)
+                    final = [f.unsqueeze(0) for f in final]
+                else:
+                    y, *final = self._run(x, start, weights, lengths, direction == 1)
                 results.append(y)
                 ends.append(tuple(final))
             x = results[0] if directions == 1 else cat(results, 2)
             if self.dropout and self.training and layer < self.num_layers - 1:
                 x = dropout(x, self.dropout)
-        return x, [f[0].unsqueeze(0) if len(f) == 1 else stack(f) for f in zip(*ends, strict=True)]
+        return x, [f[0] if len(f) == 1 else cat(f) for f in zip(*ends, strict=True)]
 
     def _lengths(self, lengths, samples: int):
         if lengths is None:
@@ -197,4 +212,4 @@ class RNNBase(Module):
         said = f"{self.input_size}, {self.hidden_size}"
         defaults = dict(proj_size=0, num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False)
         changed = {n: getattr(self, n) for n, default in defaults.items() if getattr(self, n) != default}
-        return said + "".join(f", {n}={value}" for n, value in changed.items())
+        return said + "".join(f", {n}={value}" for n, value in changed.items()) + self._options_repr()

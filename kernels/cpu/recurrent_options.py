@@ -6,7 +6,7 @@ so that the gradient of the weights is one product over all rows.
 """
 
 from .. import recurrent_checks, recurrent_option_checks
-from ..jit import compiled
+from ..jit import compiled, exact
 from .norm_parts import inverse_root, moments
 from .recurrent import add, copy, fill, row
 from .vecmath import sigmoid, tanh
@@ -82,14 +82,13 @@ def add_masked(dstate, dseen, mask):
     add(dstate, dseen)
 
 
-@compiled
+@exact
 def mix(state, made, zone):
-    """zone of the state stays, the rest is what was made."""
+    """zone of the state stays, the rest is what was made: with a zone of 0 or 1 to the last bit."""
     if zone.size == 0:
         copy(state, made)
     one = state.dtype.type(1)
     for j in range(zone.size):
-        # not by a difference: with 0 and 1 the states themselves come out
         state[j] = zone[j] * state[j] + (one - zone[j]) * made[j]
 
 
