@@ -18,11 +18,16 @@ def _present(arrays, dtype, device):
 def _wanted(ctx, arrays, first):
     """Memory for the gradients of consecutive arguments, which kernels overwrite; absent for those not needed."""
     found = []
-    for i, a in enumerate(arrays, first):
+    for i in range(first, first + len(arrays)):
         gradient, holds = ctx.grad_into(i)
         # what a leaf holds already stays: the engine adds a fresh array to it
-        found.append(empty(a.shape, a.dtype, ctx.device) if holds else gradient)
+        found.append(empty(gradient.shape, gradient.dtype, ctx.device) if holds else gradient)
     return found
+
+
+def _planes(states):
+    """States (1, N, H), as layers have them, as kernels have them; absent arrays as they are."""
+    return [s[0] if s.ndim == 3 else s for s in states]
 
 
 def _needed(ctx, gradients):
@@ -32,21 +37,22 @@ def _needed(ctx, gradients):
 
 
 class LSTMFunction(Function):
-    """y, hn, cn of x (T, N, D); h0, c0, the biases and w_hr may be None."""
+    """y, hn, cn of x (T, N, D); h0, c0, the biases and w_hr may be None. States are (1, N, width)."""
 
     @staticmethod
     def forward(ctx, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, lengths, reverse):
         dtype, device, recording = x.dtype, ctx.device, True in ctx.needs
         (steps, samples), hidden, width = x.shape[:2], w_ih.shape[0] // 4, w_hh.shape[1]
         y = empty((steps, samples, width), dtype, device)
-        hn, cn = empty((samples, width), dtype, device), empty((samples, hidden), dtype, device)
+        hn, cn = empty((1, samples, width), dtype, device), empty((1, samples, hidden), dtype, device)
         gates = c = absent(dtype, device, 3)
         if recording:
             gates = empty((steps, samples, 4 * hidden), dtype, device)
             c = empty((steps, samples, hidden), dtype, device)
         h0, c0, b_ih, b_hh, w_hr = _present((h0, c0, b_ih, b_hh, w_hr), dtype, device)
+        h0, c0 = _planes((h0, c0))
         given = x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr
-        call("lstm.lstm_forward", y, hn, cn, gates, c, *given, lengths, reverse)
+        call("lstm.lstm_forward", y, hn[0], cn[0], gates, c, *given, lengths, reverse)
         if recording:
             ctx.save(x, h0, c0, w_ih, w_hh, w_hr, y, gates, c, lengths)
             ctx.reverse = reverse
@@ -55,25 +61,27 @@ class LSTMFunction(Function):
     @staticmethod
     def backward(ctx, dy, dhn, dcn):
         x, h0, c0, w_ih, w_hh, w_hr, y, gates, c, lengths = ctx.saved
-        upstream = _present((dy, dhn, dcn), x.dtype, ctx.device)
-        gradients = _wanted(ctx, (x, h0, c0), 0)
+        dy, *ends = _present((dy, dhn, dcn), x.dtype, ctx.device)
+        dx, *starts = _wanted(ctx, (x, h0, c0), 0)
         *parameters, accumulate = gradients_into(ctx, 3, 4, 5, 6, 7)
+        gradients, upstream = (dx, *_planes(starts), *parameters), (dy, *_planes(ends))
         saved = x, h0, c0, w_ih, w_hh, w_hr, y, gates, c, lengths
-        call("lstm.lstm_backward", *gradients, *parameters, *upstream, *saved, ctx.reverse, accumulate)
-        return _needed(ctx, (*gradients, *parameters))
+        call("lstm.lstm_backward", *gradients, *upstream, *saved, ctx.reverse, accumulate)
+        return _needed(ctx, (dx, *starts, *parameters))
 
 
 class GRUFunction(Function):
-    """y, hn of x (T, N, D); h0 and the biases may be None."""
+    """y, hn of x (T, N, D); h0 and the biases may be None. States are (1, N, H)."""
 
     @staticmethod
     def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after):
         dtype, device, recording = x.dtype, ctx.device, True in ctx.needs
         (steps, samples), hidden = x.shape[:2], w_hh.shape[1]
-        y, hn = empty((steps, samples, hidden), dtype, device), empty((samples, hidden), dtype, device)
+        y, hn = empty((steps, samples, hidden), dtype, device), empty((1, samples, hidden), dtype, device)
         gates = empty((steps, samples, 4 * hidden), dtype, device) if recording else absent(dtype, device, 3)
         h0, b_ih, b_hh = _present((h0, b_ih, b_hh), dtype, device)
-        call("gru.gru_forward", y, hn, gates, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after)
+        (h0,) = _planes((h0,))
+        call("gru.gru_forward", y, hn[0], gates, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after)
         if recording:
             ctx.save(x, h0, w_ih, w_hh, y, gates, lengths)
             ctx.flags = reverse, reset_after
@@ -82,22 +90,24 @@ class GRUFunction(Function):
     @staticmethod
     def backward(ctx, dy, dhn):
         x, h0 = ctx.saved[:2]
-        upstream, gradients = _present((dy, dhn), x.dtype, ctx.device), _wanted(ctx, (x, h0), 0)
+        (dy, *ends), (dx, *starts) = _present((dy, dhn), x.dtype, ctx.device), _wanted(ctx, (x, h0), 0)
         *parameters, accumulate = gradients_into(ctx, 2, 3, 4, 5)
-        call("gru.gru_backward", *gradients, *parameters, *upstream, *ctx.saved, *ctx.flags, accumulate)
-        return _needed(ctx, (*gradients, *parameters))
+        gradients, upstream = (dx, *_planes(starts), *parameters), (dy, *_planes(ends))
+        call("gru.gru_backward", *gradients, *upstream, *ctx.saved, *ctx.flags, accumulate)
+        return _needed(ctx, (dx, *starts, *parameters))
 
 
 class RNNFunction(Function):
-    """y, hn of x (T, N, D); h0 and the biases may be None."""
+    """y, hn of x (T, N, D); h0 and the biases may be None. States are (1, N, H)."""
 
     @staticmethod
     def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu):
         dtype, device = x.dtype, ctx.device
         (steps, samples), hidden = x.shape[:2], w_hh.shape[1]
-        y, hn = empty((steps, samples, hidden), dtype, device), empty((samples, hidden), dtype, device)
+        y, hn = empty((steps, samples, hidden), dtype, device), empty((1, samples, hidden), dtype, device)
         h0, b_ih, b_hh = _present((h0, b_ih, b_hh), dtype, device)
-        call("rnn.rnn_forward", y, hn, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu)
+        (h0,) = _planes((h0,))
+        call("rnn.rnn_forward", y, hn[0], x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu)
         ctx.save(x, h0, w_ih, w_hh, y, lengths)
         ctx.flags = reverse, relu
         return y, hn
@@ -105,10 +115,11 @@ class RNNFunction(Function):
     @staticmethod
     def backward(ctx, dy, dhn):
         x, h0 = ctx.saved[:2]
-        upstream, gradients = _present((dy, dhn), x.dtype, ctx.device), _wanted(ctx, (x, h0), 0)
+        (dy, *ends), (dx, *starts) = _present((dy, dhn), x.dtype, ctx.device), _wanted(ctx, (x, h0), 0)
         *parameters, accumulate = gradients_into(ctx, 2, 3, 4, 5)
-        call("rnn.rnn_backward", *gradients, *parameters, *upstream, *ctx.saved, *ctx.flags, accumulate)
-        return _needed(ctx, (*gradients, *parameters))
+        gradients, upstream = (dx, *_planes(starts), *parameters), (dy, *_planes(ends))
+        call("rnn.rnn_backward", *gradients, *upstream, *ctx.saved, *ctx.flags, accumulate)
+        return _needed(ctx, (dx, *starts, *parameters))
 
 
 class LSTMCellFunction(Function):
