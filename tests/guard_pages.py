@@ -178,6 +178,18 @@ def paddings(dtype):
         run("pad.pad_backward", x, rng.standard_normal(y.shape).astype(dtype), 0, 1, front, mode)
 
 
+def tables(dtype):
+    """Lines narrower and wider than the sums that stay in registers; the first and the last row without an id."""
+    rng = np.random.default_rng(5)
+    none, nothing = np.empty(0, np.int64), np.empty(0, dtype)
+    for width, ids in itertools.product((1, 15, 16, 19, 131, 405), ([0, 3, 3, 5], [1, 2, 2, 2])):
+        w, dy, ids = rng.standard_normal((6, width)).astype(dtype), rng.standard_normal((4, width)), np.array(ids)
+        dy = dy.astype(dtype)
+        run("embedding.embedding_backward", w, dy, ids, -1, False, False)
+        run("embedding.embedding_backward", w, dy, ids, 3, True, True)
+        run("embedding_bag.embedding_bag_forward", dy[:2].copy(), none, w, ids, none, nothing, 0, 3)
+
+
 def every_kernel():
     """Numba checks no bounds: arrays need the same proof. Results are compared in the tests of each kernel."""
     rng = np.random.default_rng(2)
@@ -197,6 +209,7 @@ def main():
         transposed_convolutions(dtype)
         pools(dtype)
         paddings(dtype)
+        tables(dtype)
     every_kernel()
     print("finished")
 

@@ -8,8 +8,9 @@ import re
 import pytest
 from helpers import python
 
-# kernels that index by data (labels), and kernels with edges of blocks
+# kernels that index by data (labels, ids), and kernels with edges of blocks
 SUBSET = ["tests/test_softmax.py", "tests/test_cross_entropy.py", "tests/test_sgd.py", "tests/test_linear.py"]
+SUBSET += ["tests/test_embedding.py", "tests/test_embedding_bag.py"]
 CHECKED = {"NUMBA_BOUNDSCHECK": "1"}
 
 

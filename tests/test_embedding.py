@@ -24,6 +24,18 @@ def test_embedding(backend, dtype, rng, V, D, K):
         agree(backend, "embedding.embedding_backward", w, dy, ids, *options, True)
 
 
+@pytest.mark.parametrize("odd", [0, 1])
+def test_gradients_that_no_cache_holds(rng, odd):
+    """Zeros go past the caches; wherever the array begins."""
+    V, D, ids = 70_001, 67, np.array([0, 3, 69_999, 3])
+    dy, memory = rng.standard_normal((4, D)).astype(np.float32), poison(V * D + 32, np.float32)
+    dw = memory[odd : odd + V * D].reshape(V, D)
+    cpu.embedding.embedding_backward(dw, dy, ids, -1, False, False)
+    assert np.flatnonzero(dw.any(1)).tolist() == [0, 3, 69_999]
+    np.testing.assert_array_equal(dw[[0, 69_999]], dy[[0, 2]])
+    assert np.isnan(memory[:odd]).all() and np.isnan(memory[odd + V * D :]).all()
+
+
 @pytest.mark.parametrize("V, D, K", CASES, ids=str)
 def test_rows_of_the_gradient(backend, dtype, rng, V, D, K):
     dy, ids = rng.standard_normal((K, D)).astype(dtype), draw(rng, V, K)

@@ -1,8 +1,8 @@
 """Rows of a table by id. Ids are checked, all of them, by the calling thread before anything moves.
 
 Forward copies rows, in parallel. For the gradient positions are first brought together by id (grouping.py): then each
-row of it is written once, either zeros or its whole sum, four terms at a time, and no two threads meet. Rows that
-many ids name are shared in blocks of columns.
+row of it is written once, either zeros or its whole sum (lines.py), and no two threads meet. Sums are shared in blocks
+of columns, too: one id may be a fifth of all.
 """
 
 import math
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..jit import compiled, kernel, parallel_for, scratch
 from .grouping import check_ids, first_from, grouped
+from .lines import STREAM, settle, sum_lines, zero_line
 
 # a chunk is tens of microseconds of memory traffic; columns that one thread sums
 GRAIN, BLOCK = 32768, 128
@@ -34,50 +35,33 @@ def embedding_forward(y, w, indices):
 
 
 @compiled
-def _clear(begin, end, flat, width, ids):
+def _clear(begin, end, flat, width, ids, stream):
     u = first_from(ids, begin)
     while begin < end:
         # up to the next row that has a sum
         stop = min(end, ids[u]) if u < ids.size else end
-        part = flat[begin * width : stop * width]
-        for i in range(part.size):
-            part[i] = 0
+        zero_line(flat, begin * width, stop * width, stream)
         begin, u = stop + 1, u + 1
+    if stream:
+        settle()
 
 
 @compiled
 def clear_others(dw, ids):
     """Zero in all rows but those named by the ascending `ids`."""
     V, D = dw.shape
-    parallel_for(_clear, V, max(1, GRAIN // max(1, D)), (dw.reshape(-1), D, ids))
+    stream = dw.size * dw.itemsize > STREAM
+    parallel_for(_clear, V, max(1, GRAIN // max(1, D)), (dw.reshape(-1), D, ids, stream))
 
 
 @compiled
 def _sums(begin, end, out, targets, terms, order, factors, begins, blocks, accumulate):
+    D = out.shape[1]
     for task in range(begin, end):
         u, first = task // blocks, task % blocks * BLOCK
-        last = min(out.shape[1], first + BLOCK)
-        row, j, stop = out[targets[u] if targets.size else u, first:last], begins[u], begins[u + 1]
-        if not accumulate:
-            if j == stop:
-                row[:] = 0
-                continue
-            a, f = terms[order[j], first:last], factors[j]
-            for i in range(row.size):
-                row[i] = f * a[i]
-            j += 1
-        while j + 4 <= stop:
-            a, b = terms[order[j], first:last], terms[order[j + 1], first:last]
-            c, d = terms[order[j + 2], first:last], terms[order[j + 3], first:last]
-            f, g, h, k = factors[j], factors[j + 1], factors[j + 2], factors[j + 3]
-            for i in range(row.size):
-                row[i] = row[i] + f * a[i] + g * b[i] + h * c[i] + k * d[i]
-            j += 4
-        while j < stop:
-            a, f = terms[order[j], first:last], factors[j]
-            for i in range(row.size):
-                row[i] += f * a[i]
-            j += 1
+        to = (targets[u] if targets.size else u) * D + first
+        width = min(BLOCK, D - first)
+        sum_lines(out, to, width, terms, D, first, order, factors, begins[u], begins[u + 1], accumulate)
 
 
 @compiled

@@ -124,7 +124,7 @@ def _dots(begin, end, dweights, dy, w, indices, offsets, padding_idx):
 
 
 @compiled
-def _weights_backward(dweights, dy, w, indices, offsets, padding_idx):
+def _gradient_of_weights(dweights, dy, w, indices, offsets, padding_idx):
     K, bags = indices.size, dy.shape[0]
     covered = _bag_end(offsets, bags, K, bags - 1) if bags else 0
     dweights[covered:] = 0
@@ -144,7 +144,7 @@ def _add_maxima(begin, end, dw, dy, largest):
 
 
 @compiled
-def _maxima_backward(dw, dy, largest, indices, accumulate):
+def _gradient_of_maxima(dw, dy, largest, indices, accumulate):
     B, D = dy.shape
     check_range(largest.reshape(-1), -1, dw.shape[0])
     if not accumulate:
@@ -162,13 +162,13 @@ def embedding_bag_backward(
     _check_bags(offsets, bags, indices.size, mode, weights.size + dweights.size)
     check_ids(indices, V)
     if dweights.size:
-        _weights_backward(dweights, dy, w, indices, offsets, padding_idx)
+        _gradient_of_weights(dweights, dy, w, indices, offsets, padding_idx)
     if dw.size == 0:
         return
     if mode == MAX:
         if largest.size != dy.size:
             raise ValueError("embedding_bag_backward: mode 2 needs largest of dy's shape, got size 0")
-        _maxima_backward(dw, dy, largest, indices, accumulate)
+        _gradient_of_maxima(dw, dy, largest, indices, accumulate)
         return
     order, factors, begins, ids = _terms(indices, offsets, bags, V, padding_idx, weights, mode, scale_grad_by_freq, dy)
     if not accumulate:
