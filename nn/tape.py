@@ -253,17 +253,14 @@ def _array(value: Any, strided: bool, device: str) -> tuple[Any, str]:
     return array, device
 
 
-def _versions(saved: tuple, tensors: list) -> list:
+def _versions(saved: tuple, tensors: tuple) -> list:
     """The version counters of the tensors whose memory was saved, with their present values."""
-    found = []
+    found, known = [], {id(tensor._data): tensor._version for tensor in reversed(tensors)}
     for array in saved:
-        for tensor in tensors:
-            if tensor._data is array:
-                version = tensor._version
-                break
-        else:
+        version = known.get(id(array))
+        # memory of its own is nobody's; else it may be a view of some tensor's
+        if version is None and not (type(array) is _ndarray and array.base is None):
             version = version_of(array, tensors)
-            if version is None:
-                continue
-        found.append((version, version[0]))
+        if version is not None:
+            found.append((version, version[0]))
     return found
