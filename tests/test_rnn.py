@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers import absent
-from recurrent import LENGTHS, SHAPES, OneState
+from recurrent import ENORMOUS, LENGTHS, SHAPES, Case, check_bits, check_extremes, check_long
 
 OPTIONS = {
     "plain": {},
@@ -21,14 +21,14 @@ forms = pytest.mark.parametrize("flag", [False, True], ids=["tanh", "relu"])
 @forms
 @everything
 def test_forward(backend, dtype, rng, shape, option, flag):
-    OneState("rnn", rng, dtype, shape, flag=flag, **OPTIONS[option]).check_forward(backend)
+    Case("rnn", rng, dtype, shape, flag=flag, **OPTIONS[option]).check_forward(backend)
 
 
 @forms
 @everything
 @pytest.mark.parametrize("accumulate", [False, True], ids=["overwrite", "accumulate"])
 def test_backward(backend, dtype, rng, shape, option, flag, accumulate):
-    case = OneState("rnn", rng, dtype, shape, flag=flag, **OPTIONS[option])
+    case = Case("rnn", rng, dtype, shape, flag=flag, **OPTIONS[option])
     case.check_backward(backend, case.gradients(rng, accumulate), accumulate)
 
 
@@ -36,7 +36,7 @@ def test_backward(backend, dtype, rng, shape, option, flag, accumulate):
 @pytest.mark.parametrize("pattern", LENGTHS)
 @pytest.mark.parametrize("reverse", [False, True], ids=["", "reverse"])
 def test_lengths(backend, dtype, rng, pattern, reverse, flag):
-    case = OneState("rnn", rng, dtype, (5, 19, 4, 18), LENGTHS[pattern](5, 19), reverse, flag=flag)
+    case = Case("rnn", rng, dtype, (5, 19, 4, 18), LENGTHS[pattern](5, 19), reverse, flag=flag)
     case.check_forward(backend)
     case.check_backward(backend, case.gradients(rng))
 
@@ -44,7 +44,7 @@ def test_lengths(backend, dtype, rng, pattern, reverse, flag):
 @forms
 @pytest.mark.parametrize("wanted", range(6))
 def test_each_gradient_alone(backend, dtype, rng, wanted, flag):
-    case = OneState("rnn", rng, dtype, (5, 9, 4, 18), LENGTHS["mixed"](5, 9), True, flag=flag)
+    case = Case("rnn", rng, dtype, (5, 9, 4, 18), LENGTHS["mixed"](5, 9), True, flag=flag)
     case.check_backward(backend, [g if i == wanted else absent(dtype) for i, g in enumerate(case.gradients(rng))])
 
 
@@ -52,7 +52,7 @@ def test_each_gradient_alone(backend, dtype, rng, wanted, flag):
 @pytest.mark.parametrize("other", ["dy", "dhn"])
 def test_each_result_alone(backend, dtype, rng, other, flag):
     """The gradient of one result, that of the other absent."""
-    case = OneState("rnn", rng, dtype, (5, 9, 4, 18), LENGTHS["mixed"](5, 9), flag=flag)
+    case = Case("rnn", rng, dtype, (5, 9, 4, 18), LENGTHS["mixed"](5, 9), flag=flag)
     setattr(case, other, absent(dtype))
     case.check_backward(backend, case.gradients(rng))
 
@@ -61,7 +61,7 @@ def test_each_result_alone(backend, dtype, rng, other, flag):
 @pytest.mark.parametrize("other", ["dy", "dhn", ""])
 @pytest.mark.parametrize("reverse", [False, True], ids=["", "reverse"])
 def test_ref_against_finite_differences(rng, reverse, other, flag):
-    case = OneState("rnn", rng, np.float64, (4, 3, 2, 3), np.array([4, 2, 0]), reverse, flag=flag)
+    case = Case("rnn", rng, np.float64, (4, 3, 2, 3), np.array([4, 2, 0]), reverse, flag=flag)
     if other:
         getattr(case, other)[...] = 0
     case.check_differences(rng)
@@ -73,7 +73,7 @@ def test_ref_against_finite_differences(rng, reverse, other, flag):
 def test_against_torch(rng, pattern, reverse, flag):
     torch = pytest.importorskip("torch")
     # torch has no samples without steps
-    case = OneState("rnn", rng, np.float64, (6, 5, 4, 7), np.maximum(LENGTHS[pattern](6, 5), 1), flag=flag)
+    case = Case("rnn", rng, np.float64, (6, 5, 4, 7), np.maximum(LENGTHS[pattern](6, 5), 1), flag=flag)
     case.check_torch(
         rng,
         torch,
@@ -81,31 +81,20 @@ def test_against_torch(rng, pattern, reverse, flag):
     )
 
 
-@forms
-def test_extreme_inputs(backend, dtype, rng, flag):
-    case = OneState("rnn", rng, dtype, (5, 9, 4, 18), flag=flag)
-    for array in (case.x, case.h0):
-        array *= 1e4
-    outputs, gradients = case.outputs(), case.gradients(rng)
-    backend("rnn.rnn_forward", *outputs, *case.inputs)
-    backend("rnn.rnn_backward", *gradients, *case.after())
-    assert all(np.isfinite(a).all() for a in outputs + gradients)
+@pytest.mark.parametrize("names, scale", ENORMOUS)
+def test_extremes(backend, dtype, rng, names, scale):
+    check_extremes(backend, dtype, rng, "rnn", names, scale)
 
 
 def test_long_sequences(backend, dtype, rng):
-    case = OneState("rnn", rng, dtype, (2000, 2, 1, 5))
-    # rounding errors meet again at each step
-    case.check_forward(backend, 1e-5 if dtype == np.float32 else 1e-13)
-    case.check_backward(backend, case.gradients(rng), tol=1e-4 if dtype == np.float32 else 1e-12)
+    check_long(backend, dtype, rng, "rnn")
+
+
+@forms
+def test_bits_do_not_depend_on_threads(backend, rng, flag):
+    check_bits(backend, rng, "rnn", flag=flag)
 
 
 @pytest.mark.parametrize("length", [-1, 6])
 def test_impossible_lengths_are_refused(backend, rng, length):
-    case = OneState("rnn", rng, np.float32, (5, 2, 3, 4))
-    gradients, after = case.gradients(rng), case.after()
-    wrong = np.array([5, length])
-    with pytest.raises(ValueError, match="lengths"):
-        backend("rnn.rnn_backward", *gradients, *after[:-4], wrong, *after[-3:])
-    case.lengths = wrong
-    with pytest.raises(ValueError, match="lengths"):
-        backend("rnn.rnn_forward", *case.outputs(), *case.inputs)
+    Case("rnn", rng, np.float32, (5, 2, 3, 4)).check_lengths_are_refused(backend, rng, np.array([5, length]))

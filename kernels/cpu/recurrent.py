@@ -32,7 +32,7 @@ from .target import AMX
 _elements = compiled(packed_elements)
 
 TILE_ROWS = 8  # a height of the register tile that wastes little of it, for any number of such panels
-STEP_WORK = 1e5  # multiply-adds of a chunk's step beside which a call is nothing
+STEP_WORK = 3e4  # multiply-adds of a chunk's step beside which a call is little
 CHUNKS = 32
 NEAR = 2**18  # elements of weights that stay in a second cache
 BLOCK = 2**15  # elements of a block's z, which is in the second cache beside weights
