@@ -73,7 +73,7 @@ class LSTM(RNNBase):
         zoneout: float | tuple[float, float] = 0.0,
     ) -> None:
         common = num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
-        options = dict(layer_norm=layer_norm, recurrent_dropout=recurrent_dropout, zoneout=zoneout)
+        options: dict[str, Any] = dict(layer_norm=layer_norm, recurrent_dropout=recurrent_dropout, zoneout=zoneout)
         super().__init__("LSTM", input_size, hidden_size, *common, peepholes=peepholes, **options)
 
     def _run(self, x, states, weights, lengths, reverse):
@@ -123,7 +123,7 @@ class GRU(RNNBase):
         zoneout: float = 0.0,
     ) -> None:
         common = num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype
-        options = dict(layer_norm=layer_norm, recurrent_dropout=recurrent_dropout, zoneout=zoneout)
+        options: dict[str, Any] = dict(layer_norm=layer_norm, recurrent_dropout=recurrent_dropout, zoneout=zoneout)
         super().__init__("GRU", input_size, hidden_size, *common, **options)
         self.reset_after = bool(reset_after)
 
@@ -171,7 +171,7 @@ class RNN(RNNBase):
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: expected nonlinearity 'tanh' or 'relu', got {nonlinearity!r}")
         common = num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype
-        options = dict(layer_norm=layer_norm, recurrent_dropout=recurrent_dropout, zoneout=zoneout)
+        options: dict[str, Any] = dict(layer_norm=layer_norm, recurrent_dropout=recurrent_dropout, zoneout=zoneout)
         super().__init__(f"RNN_{nonlinearity.upper()}", input_size, hidden_size, *common, **options)
         self.nonlinearity = nonlinearity
 

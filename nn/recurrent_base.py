@@ -75,7 +75,7 @@ class RNNBase(RecurrentOptions):
             warnings.warn(f"{name}: dropout acts between layers, and there is only one", stacklevel=3)
         self.mode, self.input_size, self.hidden_size, self.num_layers = mode, input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
-        self.proj_size = proj_size
+        self.proj_size, self._gates = proj_size, GATES[mode]
         self._set_options(**options)
         # names of the parameters of each layer and direction
         self._names: list[list[str]] = []
@@ -97,10 +97,6 @@ class RNNBase(RecurrentOptions):
         if self.proj_size:
             shapes["weight_hr"] = (self.proj_size, self.hidden_size)
         return shapes | self._option_shapes()
-
-    @property
-    def _gates(self) -> int:
-        return GATES[self.mode]
 
     def reset_parameters(self) -> None:
         """Draw new initial values: uniform on +-1 / sqrt(hidden_size)."""
