@@ -116,7 +116,6 @@ class LBFGS(Optimizer):
         grad = self._vector()
         for p, piece in self._pieces(grad):
             if p._has_grad:
-                self._refuse(type(p._grad_buffer) is SparseGradient)
                 given = p._grad_buffer
                 whole = given.to_dense() if type(given) is SparseGradient else given
                 call("elementwise.copy_forward", piece, whole.reshape(-1))
