@@ -1,7 +1,5 @@
 """Recurrent layers on the AMX path: chunks are tall enough for tiles in the time loop; see test_amx.py."""
 
-import math
-
 import numpy as np
 from amx_products import Counted
 from helpers import close, same
@@ -11,7 +9,7 @@ from recurrent import LENGTHS, Case
 
 # of these samples, 32 go through the steps together, and 8
 COUNT, SAMPLES, HIDDEN = 3, 40, 256
-BLOCK = 32  # rows and columns of tiles
+BLOCK = 32  # rows and columns of a block of tiles
 
 
 def call(name, *args):
@@ -26,9 +24,8 @@ def test_steps_are_tile_products(rng):
     for got, want in zip(outputs, case.done(), strict=True):
         close(got, want)
     gradients, wants, after = case.gradients(rng), case.gradients(rng), case.after()
-    # the same product back through each step; and the first chunk's gradient of w_hh, all of its rows deep
-    deep = math.ceil(COUNT * BLOCK / BLOCK) * BLOCK
-    with Counted(COUNT * BLOCK + deep, HIDDEN, HIDDEN):
+    # as many again back through the steps, and in the first chunk's part of w_hh's gradient, all of its rows deep
+    with Counted(2 * COUNT * BLOCK, HIDDEN, HIDDEN):
         call("rnn.rnn_backward", *gradients, *after)
     case.ref.rnn_backward(*wants, *after)
     for name, got, want in zip(case.names, gradients, wants, strict=True):
@@ -36,10 +33,8 @@ def test_steps_are_tile_products(rng):
 
 
 def test_bits_do_not_depend_on_threads(rng):
-    case, before = (
-        Case("rnn", rng, np.float32, (COUNT, SAMPLES, 3, HIDDEN), LENGTHS["mixed"](COUNT, SAMPLES)),
-        threads.get_num_threads(),
-    )
+    case = Case("rnn", rng, np.float32, (COUNT, SAMPLES, 3, HIDDEN), LENGTHS["mixed"](COUNT, SAMPLES))
+    before = threads.get_num_threads()
     try:
         results = []
         for count in (1, 2):
