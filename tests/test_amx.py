@@ -25,7 +25,9 @@ WITHOUT = {
     "NUMBA_CPU_FEATURES": ",".join("-+"[present and name not in NAMES] + name for name, present in FEATURES.items())
 }
 
-CASES = [f"tests/amx_{idea}.py" for idea in ("cases", "special", "split", "packed", "recurrent")] + ["tests/test_gemm_epilogue.py"]
+CASES = [f"tests/amx_{idea}.py" for idea in ("cases", "special", "split", "packed", "recurrent")] + [
+    "tests/test_gemm_epilogue.py"
+]
 # packed weights lie differently there
 CASES += [f"tests/test_packed.py::test_{name}" for name in ("small_sizes", "packing_depends_on_nothing_else")]
 
