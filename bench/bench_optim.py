@@ -139,10 +139,11 @@ def with_optax(rule, layout):
     jax, optax = peer("jax"), peer("optax")
     name, options, _ = RULES[rule]
     options = {"learning_rate": options["lr"], **{k: v for k, v in options.items() if k != "lr"}}
+    # theirs stands under the root
     if name == "Adagrad":
-        options["initial_accumulator_value"] = 0.0
+        options.update(initial_accumulator_value=0.0, eps=1e-20)
     if name == "RMSprop":
-        options["decay"] = 0.99
+        options.update(decay=0.99, eps=1e-16)
     transform = getattr(optax, name.lower())(**options)
     values, gradients = ([jax.numpy.asarray(a) for a in arrays] for arrays in numbers(layout))
 
