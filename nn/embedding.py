@@ -186,8 +186,9 @@ class Embedding(Module):
         """A layer over a table that exists; `freeze`: it does not learn."""
         table = as_tensor(embeddings)
         check_table(table, "from_pretrained")
+        rows, width = table.shape
         options = padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse
-        return cls(*table.shape, *options, _weight=table, _freeze=freeze)
+        return cls(rows, width, *options, _weight=table, _freeze=freeze)
 
 
 def given_table(weight: Any, shape: tuple[int, int], device: Any, freeze: bool) -> Parameter:

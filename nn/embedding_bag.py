@@ -218,7 +218,8 @@ class EmbeddingBag(Module):
         """A layer over a table that exists; `freeze`: it does not learn."""
         table = as_tensor(embeddings)
         check_table(table, "from_pretrained")
-        options = max_norm, norm_type, scale_grad_by_freq, mode, sparse
-        layer = cls(*table.shape, *options, table, include_last_offset, padding_idx)
+        rows, width = table.shape
+        options = max_norm, norm_type, scale_grad_by_freq, mode, sparse, table, include_last_offset, padding_idx
+        layer = cls(rows, width, *options)
         layer.weight.requires_grad_(not freeze)
         return layer

@@ -41,7 +41,7 @@ class Optimizer:
     """
 
     kernel: ClassVar[str]
-    rows_kernel: ClassVar[str | None] = None
+    rows_kernel: ClassVar[str] = ""
     hyper: ClassVar[tuple[str, ...]] = ("lr",)
     counters: ClassVar[dict[str, float]] = {"step": 0.0}
     # whether the kernel does what shaping.py says to the gradient
@@ -134,7 +134,7 @@ class Optimizer:
 
     def _by_rows(self, parameter: Tensor) -> bool:
         """Whether a parameter's gradients are, or when there is none will be, SparseGradients that the rule can use."""
-        if self.rows_kernel is None:
+        if not self.rows_kernel:
             return False
         if parameter._has_grad:
             return type(parameter._grad_buffer) is SparseGradient
@@ -142,7 +142,7 @@ class Optimizer:
 
     def _refuse(self, sparse: bool) -> None:
         """Raise for a gradient of a kind that the rule cannot use."""
-        if sparse and self.rows_kernel is None:
+        if sparse and not self.rows_kernel:
             name = type(self).__name__
             raise RuntimeError(f"{name} does not support sparse gradients, please consider SparseAdam or SGD instead")
 

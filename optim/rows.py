@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ..nn.doors import absent
 from ..nn.sparse import SparseGradient
 from .block import Block
 from .flat import Place
+
+NOWHERE: Any = None
 
 
 class RowBlock(Block):
@@ -17,7 +20,7 @@ class RowBlock(Block):
 
     def _lie(self) -> list[Place]:
         # in no buffer, and without room for a gradient of all rows
-        return [Place(None, 0, self.parameters[0]._data, None)]
+        return [Place(NOWHERE, 0, self.parameters[0]._data, None)]
 
     def stale(self) -> bool:
         return self.parameters[0]._has_grad or super().stale()
