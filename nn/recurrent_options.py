@@ -52,7 +52,7 @@ class RecurrentOptions(Module):
         self.layer_norm, self.peepholes = layer_norm, peepholes
         self.recurrent_dropout = _probability(name, "recurrent_dropout", recurrent_dropout)
         each = tuple(_probability(name, "zoneout", z) for z in (zoneout if pair else (zoneout, zoneout)))
-        self.zoneout = each if pair else each[0]
+        self.zoneout = each if pair and any(each) else each[0]
 
     def _option_shapes(self) -> dict[str, tuple]:
         """Of the parameters of a layer that options add."""
@@ -72,10 +72,9 @@ class RecurrentOptions(Module):
             elif name.startswith("bias_c_"):
                 init.zeros_(parameter)
 
-    def _options_act(self) -> bool:
+    def _options_act(self) -> Any:
         """Whether this call needs the kernels with options."""
-        dropping = self.training and self.recurrent_dropout > 0
-        return self.layer_norm or self.peepholes or dropping or self.zoneout not in (0.0, (0.0, 0.0))
+        return self.layer_norm or self.peepholes or self.zoneout or (self.recurrent_dropout and self.training)
 
     def _run_with_options(self, x, states, w: dict, lengths, reverse: bool) -> tuple:
         """One layer in one direction. w: its parameters by kind."""

@@ -232,3 +232,15 @@ def test_messages():
         nn.LSTM(D, H, zoneout=(0.1, -1))
     with pytest.raises(TypeError, match="peepholes"):
         nn.GRU(D, H, peepholes=True)
+
+
+@kinds
+def test_packed_sequences(rng, kind):
+    layer = lively(getattr(nn, kind)(D, H, dtype=np.float64, bidirectional=True, layer_norm=True, zoneout=0.2), rng)
+    layer.eval()
+    x, lengths = rng.standard_normal((T, N, D)), [2, 5, 1, 3]
+    packed = nn.utils.rnn.pack_padded_sequence(nn.Tensor(x), lengths, enforce_sorted=False)
+    got, want = layer(packed), layer(x, lengths=lengths)
+    close(nn.utils.rnn.pad_packed_sequence(got[0])[0].numpy(), want[0].numpy())
+    for g, w in zip(final_states(got), final_states(want), strict=True):
+        close(g.numpy(), w.numpy())
