@@ -47,9 +47,9 @@ class RNNCellBase(Module):
         shape = x._data.shape
         batched = len(shape) == 2
         if not (batched or len(shape) == 1) or shape[-1] != self.input_size:
-            expected = f"(N, {self.input_size}) or (D,)"
-            raise ValueError(f"{type(self).__name__}: expected an input {expected}, got shape {shape}")
-        expected = (shape[0], self.hidden_size) if batched else (self.hidden_size,)
+            name = type(self).__name__
+            raise ValueError(f"{name}: expected an input (N, {self.input_size}) or (D,), got shape {shape}")
+        expected = *shape[:-1], self.hidden_size
         given = []
         for state in states:
             if state is not None:
