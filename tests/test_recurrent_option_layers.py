@@ -232,6 +232,8 @@ def test_messages():
         nn.LSTM(D, H, zoneout=(0.1, -1))
     with pytest.raises(TypeError, match="peepholes"):
         nn.GRU(D, H, peepholes=True)
+    with pytest.raises(ValueError, match="peepholes look at the cell of an LSTM; GRU has none"):
+        nn.RNNBase("GRU", D, H, peepholes=True)
 
 
 @kinds

@@ -146,3 +146,15 @@ def test_refusals(backend, rng, kind):
             backend(case.path(half), *case.call(half, wrong))
     with pytest.raises(ValueError, match="goes with an option"):
         backend(case.path("backward"), *case.call("backward", values | {"products": absent()}))
+
+
+@kinds
+def test_extreme_inputs(backend, dtype, rng, kind):
+    case = Case(kind, rng, dtype, (5, 9, 18), ALL[kind], flag=False)
+    for name in ("given", "h0"):
+        case.given[name] *= 1e4
+    outputs, gradients = case.empties("forward"), case.gradients()
+    backend(case.path("forward"), *case.call("forward", case.given | outputs))
+    backend(case.path("backward"), *case.backward(gradients))
+    written = outputs | {n: g for n, g in gradients.items() if n not in ("dproducts", "dout")}
+    assert all(np.isfinite(a).all() for a in written.values())
