@@ -30,6 +30,8 @@ class Tensor(Described, Conversions, Attached):
     data           the array
     grad           the gradient that backward accumulated, an array (or a SparseGradient), or None; assignable
     requires_grad  whether operations on it are recorded
+
+    `x += y` writes into x, but where a gradient flows through the result it makes a new tensor, `x = x + y`.
     """
 
     # _version: one counter for all tensors over the same memory; _node, _index: what made it, as which output
@@ -245,10 +247,17 @@ class Tensor(Described, Conversions, Attached):
         """The array, about to be changed in place: counted; refused where the tape would have to record it."""
         if mode.enabled:
             if self._requires_grad:
-                what = "a leaf that requires grad" if self._node is None else "a result that requires grad"
-                raise RuntimeError(f"in-place change of {what}: wrap it in no_grad(), or write x = x + y for x += y")
+                if self._node is None:
+                    raise RuntimeError("in-place change of a leaf that requires grad: wrap it in no_grad()")
+                raise RuntimeError(
+                    "in-place change of a result that requires grad: wrap it in no_grad(), or make a new tensor: "
+                    "x = x + y for x.add_(y), where() or cat() for x[i] = y"
+                )
             if any(isinstance(x, Tensor) and x._requires_grad for x in operands):
-                raise RuntimeError("in-place change by a tensor that requires grad: detach it, or write x = x + y")
+                raise RuntimeError(
+                    "in-place change by a tensor that requires grad: detach it, or make a new tensor: "
+                    "x = x + y for x.add_(y); for x[i] = y in a loop collect the y in a list, then stack() or cat() it"
+                )
         self._version[0] += 1
         return self._data
 

@@ -1,8 +1,10 @@
 """Memory and errors of tensor operators: what shares, what may change in place, what is refused and how."""
 
+import operator
+
 import numpy as np
 import pytest
-from hotloop import nn
+from hotloop import nn, no_grad
 from hotloop.nn import Tensor
 from parity import F
 
@@ -62,8 +64,6 @@ def test_in_place(rng, name):
 
 
 def test_augmented_assignment_trains():
-    from hotloop import no_grad
-
     w = nn.Parameter(np.ones(3, np.float32))
     memory = w.numpy()
     (w * Tensor(np.arange(3, dtype=np.float32))).sum().backward()
@@ -74,8 +74,6 @@ def test_augmented_assignment_trains():
 
 
 def test_in_place_is_refused_where_a_gradient_flows():
-    from hotloop import no_grad
-
     x = Tensor(np.ones(3, np.float32), requires_grad=True)
     y = x * 2
     for change in (
@@ -95,6 +93,57 @@ def test_in_place_is_refused_where_a_gradient_flows():
         y += 1
     with pytest.raises(RuntimeError, match="in place"):
         z.backward()
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "pow"])
+def test_augmented_assignment_goes_on_where_a_gradient_flows(rng, name):
+    torch = pytest.importorskip("torch")
+    ours, plain = getattr(operator, f"i{name}"), getattr(operator, name)
+    numbers = rng.uniform(0.5, 2, (2, 3)).astype(np.float32)
+    gradients = []
+    for make, change in ((Tensor, ours), (torch.tensor, plain)):
+        a, b = (make(x, requires_grad=True) for x in numbers)
+        result = change(a * 2, b)  # a result by a leaf
+        result = change(result, a.detach())  # by what needs no gradient
+        result = change(result, 2)
+        total = change(make(numbers[1]), result)  # what needs none by a result
+        total.sum().backward()
+        gradients.append([np.asarray(x.grad) for x in (a, b)])
+    np.testing.assert_allclose(*gradients, rtol=1e-5)
+
+
+def test_augmented_assignment_makes_a_new_tensor_only_where_a_gradient_flows():
+    x = Tensor(np.ones(2, np.float32), requires_grad=True)
+    loss = before = x * 2
+    loss += x
+    assert loss is not before and loss.requires_grad
+    np.testing.assert_array_equal(before.numpy(), [2, 2])
+    np.testing.assert_array_equal(loss.numpy(), [3, 3])
+    total = zero = Tensor(np.zeros(2, np.float32))
+    total += loss
+    assert total is not zero and not zero.requires_grad and (zero.numpy() == 0).all()
+    total = zero
+    total += loss.detach()
+    with no_grad():
+        total += loss
+    assert total is zero and not total.requires_grad
+    np.testing.assert_array_equal(zero.numpy(), [6, 6])
+    for tensor in (x, nn.Parameter(np.ones(2, np.float32))):
+        with pytest.raises(RuntimeError, match="leaf that requires grad"):
+            tensor += loss
+    # a part of a tensor is written back into it, which stays refused
+    with pytest.raises(RuntimeError, match="stack"):
+        zero[0] += loss[0]
+
+
+def test_what_to_do_instead_is_said():
+    x = Tensor(np.ones(2, np.float32), requires_grad=True)
+    outputs = Tensor(np.zeros((3, 2), np.float32))
+    for change in (lambda: outputs.__setitem__(0, x), lambda: outputs.copy_(x), lambda: outputs[0].add_(x)):
+        with pytest.raises(RuntimeError, match=r"stack\(\) or cat\(\)"):
+            change()
+    with pytest.raises(RuntimeError, match=r"result .* where\(\) or cat\(\)"):
+        (x * 2)[0] = 1
 
 
 def test_in_place_keeps_its_dtype():

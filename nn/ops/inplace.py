@@ -1,6 +1,9 @@
 """Operations that write into their tensor: add_ mul_ clamp_ ... and += and its like.
 
-They work under no_grad and on tensors that no gradient flows through; elsewhere they raise (Tensor._writable).
+They work under no_grad and on tensors that no gradient flows through; elsewhere they raise (Tensor._writable). Only +=
+and its like go on where a gradient flows: `loss += term` is `loss = loss + term` there, a new tensor, as Python has it
+for numbers; who else holds the old one does not see the change. For a leaf that requires grad that would be a trap
+(the optimizer holds the old one), so it raises.
 """
 
 from __future__ import annotations
@@ -35,6 +38,21 @@ def _arithmetic(op: str) -> Callable:
                 call(same, y, y, x)
                 return self
         return _store(self, y, function, (other,), options)
+
+    return method
+
+
+def _augmented(op: str, in_place: Callable) -> Callable:
+    """What `x op= other` gives x."""
+    function = getattr(arithmetic, op)
+
+    def method(self: Tensor, other: Any) -> Tensor:
+        if mode.enabled:
+            recorded = self._requires_grad or (isinstance(other, Tensor) and other._requires_grad)
+            leaf = self._requires_grad and self._node is None
+            if recorded and not leaf:
+                return function(self, other)
+        return in_place(self, other)
 
     return method
 
@@ -83,7 +101,7 @@ def attach(cls: Any) -> None:
     for op, symbol in symbols.items():
         method = _arithmetic(op)
         setattr(cls, f"{op}_", method)
-        setattr(cls, f"__i{symbol}__", method)
+        setattr(cls, f"__i{symbol}__", _augmented(op, method))
     names = ("abs", "neg", "exp", "log", "sqrt", "rsqrt", "square", "reciprocal", "sigmoid", "tanh", "sin", "cos")
     for name in (*names, "floor", "ceil", "round", "trunc", "sign"):
         setattr(cls, f"{name}_", _general(getattr(unary, name)))
