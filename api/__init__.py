@@ -144,7 +144,7 @@ from .nn.ops.unary import (
     tanh,
     trunc,
 )
-from .nn.random import rand, rand_like, randint, randn, randn_like, randperm
+from .nn.random import bernoulli, multinomial, rand, rand_like, randint, randn, randn_like, randperm
 from .nn.rng import get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .nn.shape import flatten, unflatten
 from .nn.tensor import Tensor
@@ -166,6 +166,7 @@ __all__ = [
     "as_tensor",
     "atan",
     "baddbmm",
+    "bernoulli",
     "bitwise_and",
     "bitwise_not",
     "bitwise_or",
@@ -261,6 +262,7 @@ __all__ = [
     "mm",
     "movedim",
     "mul",
+    "multinomial",
     "mv",
     "narrow",
     "ne",

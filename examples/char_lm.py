@@ -123,19 +123,17 @@ def bits(nats):
     return f"{nats / math.log(2):.3f} bits a character"
 
 
-def sample(model, prompt, length, temperature, rng):
+def sample(model, prompt, length, temperature):
     """The prompt, and `length` characters after it. The lower the temperature, the less is risked."""
     alphabet = model.alphabet.numpy()
-    unread = places(prompt, alphabet)
-    written, state = list(unread), None
+    unread = hotloop.tensor(places(prompt, alphabet))
+    written, state = unread.tolist(), None
     model.eval()
     with hotloop.no_grad():
         for _ in range(length):
-            scores, state = model(hotloop.tensor(unread)[:, None], state)
-            scores = scores[-1, 0].numpy().astype(float) / temperature
-            chances = np.exp(scores - scores.max())
-            unread = rng.choice(len(alphabet), 1, p=chances / chances.sum())
-            written += list(unread)
+            scores, state = model(unread[:, None], state)
+            unread = F.softmax(scores[-1, 0] / temperature, dim=0).multinomial(1)
+            written.append(unread.item())
     return "".join(map(chr, alphabet[written]))
 
 
@@ -213,7 +211,8 @@ def main():
         model = CharLM(alphabet, args.hidden, args.dropout)
         best = learn(model, text, held_out, args)
         print(f"held-out loss: {best:.4f} nats, {bits(best)}")
-    print(sample(model, args.prompt, args.length, args.temperature, np.random.default_rng(args.seed)))
+    hotloop.manual_seed(args.seed)
+    print(sample(model, args.prompt, args.length, args.temperature))
 
 
 if __name__ == "__main__":

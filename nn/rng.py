@@ -111,8 +111,12 @@ def set_rng_state(state, device: str = "cpu") -> None:
     _thread.generators[device] = _on_device(state.copy(), device)
 
 
-def next_state(count: int, device: str = "cpu"):
-    """The state for one fill of `count` elements, a fresh (2,) uint64 array on the device; the generator moves on."""
+def next_state(count: int, device: str = "cpu", generator=None):
+    """The state for one fill of `count` elements, a fresh (2,) uint64 array on the device; the generator moves on.
+
+    generator  this thread's where None is given
+    """
     state = empty((2,), np.dtype(np.uint64), device)
-    call("random.state_forward", state, _thread.generator(device), (int(count) + 3) // 4)
+    generator = _thread.generator(device) if generator is None else generator
+    call("random.state_forward", state, generator, (int(count) + 3) // 4)
     return state

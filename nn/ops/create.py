@@ -1,10 +1,10 @@
-"""New tensors of a tensor's dtype and device, and random numbers written in place."""
+"""New tensors of a tensor's dtype and device, and random numbers: written in place, or drawn by a tensor's numbers."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .. import creation, dtypes, init
+from .. import creation, dtypes, init, random
 from ..tensor import Tensor
 
 
@@ -49,5 +49,6 @@ def uniform_(self: Tensor, from_: float = 0, to: float = 1) -> Tensor:
 
 
 def attach(cls: Any) -> None:
-    for function in (new_tensor, new_empty, new_zeros, new_ones, new_full, normal_, uniform_):
+    new = (new_tensor, new_empty, new_zeros, new_ones, new_full)
+    for function in (*new, normal_, uniform_, random.bernoulli, random.multinomial):
         setattr(cls, function.__name__, function)
