@@ -36,7 +36,7 @@ STEP_WORK = 3e4  # multiply-adds of a chunk's step beside which a call is little
 CHUNKS = 32
 NEAR = 2**18  # elements of weights that stay in a second cache
 BLOCK = 2**15  # elements of a block's z, which is in the second cache beside weights
-DEEP, DEEP_BLOCK = 256, 2**17  # fewest rows, and elements, of a block's dz: its products read and write all of dw
+DEEP, DEEP_BLOCK = 512, 2**17  # fewest rows, and elements, of a block of dz: its products read and write all of dw
 PACK_WORK = 16384  # elements that are worth handing to another thread
 SUM_COLUMNS = 256
 
@@ -47,7 +47,8 @@ def chunk_rows(n, weights):
     tall = max(FEWEST, int(WORTH) // (weights + 1) + 1)
     if AMX and tall <= n:
         return (tall + EDGE - 1) // EDGE * EDGE
-    rows = TILE_ROWS * (1 if weights <= NEAR else 4)
+    # twice as many where two threads still have as much to do: the fewer chunks, the fewer gradients to add up
+    rows = TILE_ROWS * (4 if weights > NEAR else 2 if n >= 4 * TILE_ROWS else 1)
     rows = max(rows, (n + CHUNKS - 1) // CHUNKS, int(STEP_WORK) // (weights + 1))
     return (rows + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
 
