@@ -7,7 +7,7 @@ import numpy as np
 from ..jit import compiled, inlined
 
 # a chunk is tens of microseconds of memory traffic
-GRAIN = 16384
+GRAIN = 32768
 
 
 @compiled
