@@ -29,15 +29,10 @@ def shifted(x, y):
 
 
 class Course(train.Callback):
-    """The learning rate falls along half a cosine; a line every five epochs says how it goes."""
+    """A line every five epochs says how it goes."""
 
-    def __init__(self, seed, learning_rate):
-        self.seed, self.learning_rate = seed, learning_rate
-
-    def on_epoch_begin(self, run):
-        run.optimizer.param_groups[0]["lr"] = (
-            self.learning_rate * (1 + np.cos(np.pi * (run.epoch - 1) / run.epochs)) / 2
-        )
+    def __init__(self, seed):
+        self.seed = seed
 
     def on_epoch_end(self, run):
         if run.epoch % 5 == 0:
@@ -48,18 +43,22 @@ class Course(train.Callback):
             )
 
 
-def learn(seed, network, learning_rate, training, held_out, **options):
+def learn(seed, network, learning_rate, training, held_out, epochs, **options):
     hotloop.manual_seed(seed)
     model = network()
+    optimizer = optim.Adam(model.parameters(), lr=learning_rate)
+    # down along half a cosine
+    schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     return train.fit(
         model,
         nn.CrossEntropyLoss(),
-        optim.Adam(model.parameters(), lr=learning_rate),
+        optimizer,
         training,
+        epochs,
         seed=seed,
         validation=held_out,
         metrics="accuracy",
-        callbacks=Course(seed, learning_rate),
+        callbacks=[train.Schedule(schedule), Course(seed)],
         verbose=False,
         **options,
     )

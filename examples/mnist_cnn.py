@@ -69,18 +69,6 @@ def network():
     )
 
 
-class Cosine(train.Callback):
-    """The learning rate falls along half a cosine, a little after every batch."""
-
-    def on_fit_begin(self, run):
-        self.step = 0
-
-    def on_batch_end(self, run):
-        self.step += 1
-        progress = self.step / (run.epochs * run.batches)
-        run.optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 + np.cos(np.pi * progress)) / 2
-
-
 def draw(path, filters, images, labels, scores):
     """The filters of the first layer, and the digits that were misread, the most confident mistakes first."""
     chances = np.exp(scores - scores.max(1, keepdims=True))
@@ -118,16 +106,20 @@ def main():
 
     hotloop.manual_seed(args.seed)
     model = network()
+    data = Moved(images[:-HELD_OUT][: args.images], labels[:-HELD_OUT][: args.images], args.batch_size, args.seed)
+    optimizer = optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    # down along half a cosine, a little after every batch
+    schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, args.epochs * len(data))
     began = time.perf_counter()
     history = train.fit(
         model,
         nn.CrossEntropyLoss(),
-        optim.Adam(model.parameters(), lr=LEARNING_RATE),
-        Moved(images[:-HELD_OUT][: args.images], labels[:-HELD_OUT][: args.images], args.batch_size, args.seed),
+        optimizer,
+        data,
         epochs=args.epochs,
         validation=(inputs(images[-HELD_OUT:]), labels[-HELD_OUT:]),
         metrics="accuracy",
-        callbacks=Cosine(),
+        callbacks=train.Schedule(schedule, "batch"),
     )
     curves, digits = args.pictures / "mnist_cnn_curves.png", args.pictures / "mnist_cnn_digits.png"
     history.plot(curves, title="MNIST, two convolutions")

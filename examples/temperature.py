@@ -64,23 +64,13 @@ class Forecaster(nn.Module):
         return self.head(state[-1])
 
 
-class EveryBatch(train.Callback):
-    """A schedule of the learning rate goes on after every batch."""
-
-    def __init__(self, schedule):
-        self.schedule = schedule
-
-    def on_batch_end(self, run):
-        self.schedule.step()
-
-
 def learn(seed, epochs, inputs, targets):
     hotloop.manual_seed(seed)
     model = Forecaster()
     optimizer = optim.Adam(model.parameters(), lr=LEARNING_RATE)
     data = train.DataLoader((inputs, targets), BATCH_SIZE, shuffle=True, seed=seed)
-    schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(data))
-    train.fit(model, nn.MSELoss(), optimizer, data, epochs, callbacks=EveryBatch(schedule), verbose=False)
+    schedule = train.Schedule(optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(data)), "batch")
+    train.fit(model, nn.MSELoss(), optimizer, data, epochs, callbacks=schedule, verbose=False)
     return model
 
 

@@ -1,4 +1,4 @@
-"""train/callbacks.py: stopping early with the best weights, and what progress prints where."""
+"""train/callbacks.py: stopping early with the best weights, schedules, and what progress prints where."""
 
 import builtins
 import io
@@ -112,6 +112,60 @@ def test_refuses():
         train.EarlyStopping(1, mode="best")
     with pytest.raises(ValueError, match="monitor: expected one of loss, got 'val_los'"):
         fit(train.EarlyStopping(1, monitor="val_los"))
+
+
+class Rates(train.Callback):
+    """The learning rate of every batch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_batch_end(self, run):
+        self.seen.append(run.optimizer.param_groups[0]["lr"])
+
+
+def rates(make, *options, epochs=4, scripted=(), **named):
+    model, seen = nn.Linear(1, 1), Rates()
+    x = np.ones((4, 1), np.float32)
+    sgd = optim.SGD(model.parameters(), lr=1.0)
+    callbacks = [seen, *scripted, train.Schedule(make(sgd), *options, **named)]
+    train.fit(model, nn.MSELoss(), sgd, (x, x), epochs, batch_size=2, callbacks=callbacks, verbose=False)
+    return seen.seen
+
+
+def test_schedules(recwarn):
+    def halve(sgd):
+        return optim.lr_scheduler.ExponentialLR(sgd, 0.5)
+
+    assert rates(halve) == rates(halve, "epoch") == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+    assert rates(halve, "batch", epochs=2) == [1, 0.5, 0.25, 0.125]
+    assert not recwarn
+
+
+@pytest.mark.parametrize("monitor", [None, "score"])
+def test_schedule_by_a_quantity(monitor):
+    def plateau(sgd):
+        return optim.lr_scheduler.ReduceLROnPlateau(sgd, factor=0.5, patience=0)
+
+    script = Scripted([3, 4, 2, 2, 1], monitor or "val_loss")
+    assert rates(plateau, epochs=5, scripted=[script], monitor=monitor)[::2] == [1, 1, 0.5, 0.5, 0.25]
+    with pytest.raises(ValueError, match="Schedule: monitor: expected one of loss, got 'score'"):
+        rates(plateau, monitor="score")
+
+
+def test_schedule_refuses():
+    sgd = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    step, plateau = optim.lr_scheduler.StepLR(sgd, 1), optim.lr_scheduler.ReduceLROnPlateau(sgd)
+    with pytest.raises(TypeError, match="scheduler: expected one of lr_scheduler, got SGD"):
+        train.Schedule(sgd)
+    with pytest.raises(ValueError, match="every: expected 'epoch' or 'batch', got 'step'"):
+        train.Schedule(step, "step")
+    with pytest.raises(ValueError, match="every: expected 'epoch' for ReduceLROnPlateau"):
+        train.Schedule(plateau, "batch")
+    with pytest.raises(ValueError, match="StepLR looks at no quantity"):
+        train.Schedule(step, monitor="loss")
+    with pytest.raises(ValueError, match="of the optimizer that fit is given"):
+        fit(train.Schedule(step))
 
 
 def test_terminates_on_nan():

@@ -1,6 +1,6 @@
 """Training: mini-batches, the fit loop, metrics, callbacks, history."""
 
-from .callbacks import Bar, Callback, EarlyStopping, Lines, TerminateOnNaN
+from .callbacks import Bar, Callback, EarlyStopping, Lines, Schedule, TerminateOnNaN
 from .data import DataLoader, TensorDataset
 from .fit import Run, evaluate, fit, predict
 from .history import History
@@ -21,6 +21,7 @@ __all__ = [
     "Lines",
     "Metric",
     "Run",
+    "Schedule",
     "TensorDataset",
     "TerminateOnNaN",
     "TopK",

@@ -1,4 +1,4 @@
-"""What may happen between epochs: the base class, early stopping, progress."""
+"""What may happen between batches and epochs: the base class, early stopping, learning rates, progress."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import time
 from typing import IO, Any
 
+from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from .history import larger_is_better
 
 
@@ -65,10 +66,7 @@ class EarlyStopping(Callback):
         self._forget()
 
     def on_epoch_end(self, run):
-        name = self.monitor or ("val_loss" if "val_loss" in run.logs else "loss")
-        if name not in run.logs:
-            raise ValueError(f"EarlyStopping: monitor: expected one of {', '.join(run.logs)}, got {name!r}")
-        value = run.logs[name]
+        name, value = _monitored(self, run)
         if self._better(name, value):
             self.best, self.best_epoch, self.waited = value, run.epoch, 0
             if self.restore_best:
@@ -96,6 +94,60 @@ class EarlyStopping(Callback):
         if self._weights:
             run.model.load_state_dict(self._weights)
             self._weights = {}
+
+
+def _monitored(callback: Any, run: Any) -> tuple[str, float]:
+    """The quantity that a callback looks at after an epoch."""
+    name = callback.monitor or ("val_loss" if "val_loss" in run.logs else "loss")
+    if name not in run.logs:
+        what = type(callback).__name__
+        raise ValueError(f"{what}: monitor: expected one of {', '.join(run.logs)}, got {name!r}")
+    return name, run.logs[name]
+
+
+class Schedule(Callback):
+    """A schedule of the learning rate (`optim.lr_scheduler`) takes a step after every epoch, or every batch.
+
+    scheduler  the schedule, of the optimizer that fit is given. It goes on where it is: a second fit wants its own
+    every      "epoch" or "batch"
+    monitor    for `ReduceLROnPlateau`, the quantity: "val_loss" when there is a validation set, else "loss"
+
+    >>> import numpy as np
+    >>> from hotloop import nn, optim, train
+    >>> x = np.linspace(-1, 1, 64, dtype=np.float32).reshape(-1, 1)
+    >>> model = nn.Linear(1, 1)
+    >>> sgd = optim.SGD(model.parameters(), lr=0.5)
+    >>> halve = train.Schedule(optim.lr_scheduler.StepLR(sgd, step_size=2, gamma=0.5))
+    >>> history = train.fit(model, nn.MSELoss(), sgd, (x, 3 * x), epochs=5, callbacks=halve, verbose=False)
+    >>> sgd.param_groups[0]["lr"]
+    0.125
+    """
+
+    def __init__(self, scheduler: LRScheduler, every: str = "epoch", *, monitor: str | None = None):
+        if not hasattr(scheduler, "step") or not hasattr(scheduler, "optimizer"):
+            raise TypeError(f"Schedule: scheduler: expected one of lr_scheduler, got {type(scheduler).__name__}")
+        if every not in ("epoch", "batch"):
+            raise ValueError(f"Schedule: every: expected 'epoch' or 'batch', got {every!r}")
+        self.scheduler, self.every, self.monitor = scheduler, every, monitor
+        self._by_value = isinstance(scheduler, ReduceLROnPlateau)
+        if self._by_value and every == "batch":
+            raise ValueError("Schedule: every: expected 'epoch' for ReduceLROnPlateau, got 'batch'")
+        if monitor is not None and not self._by_value:
+            raise ValueError(f"Schedule: monitor: expected None, since {type(scheduler).__name__} looks at no quantity")
+
+    def on_fit_begin(self, run):
+        if self.scheduler.optimizer is not run.optimizer:
+            raise ValueError("Schedule: expected a schedule of the optimizer that fit is given, got another's")
+
+    def on_batch_end(self, run):
+        if self.every == "batch":
+            self.scheduler.step()
+
+    def on_epoch_end(self, run):
+        if self._by_value:
+            self.scheduler.step(_monitored(self, run)[1])
+        elif self.every == "epoch":
+            self.scheduler.step()
 
 
 class TerminateOnNaN(Callback):
