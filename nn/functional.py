@@ -47,6 +47,7 @@ from .losses_classes import cross_entropy, linear_cross_entropy, nll_loss
 from .losses_distance import (
     cosine_embedding_loss,
     cosine_similarity,
+    normalize,
     pairwise_distance,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
@@ -76,7 +77,7 @@ from .pooling_functions import (
 from .response_norm import local_response_norm
 from .shape import flatten, unflatten
 from .shuffling import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
-from .softmax import log_softmax, softmax, softmin
+from .softmax import gumbel_softmax, log_softmax, softmax, softmin
 from .unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 from .upsampling import interpolate
 
@@ -122,6 +123,7 @@ __all__ = [
     "gelu",
     "glu",
     "group_norm",
+    "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
@@ -156,6 +158,7 @@ __all__ = [
     "multilabel_soft_margin_loss",
     "native_channel_shuffle",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
     "pairwise_distance",

@@ -9,6 +9,7 @@ from .doors import absent, call, empty
 from .losses_base import Loss, elementwise, legacy_reduction, one_dtype, one_shape, reduction_code, rows, size
 from .module import Module
 from .tape import Function
+from .tensor import as_tensor
 
 __all__ = [
     "CosineEmbeddingLoss",
@@ -18,6 +19,7 @@ __all__ = [
     "TripletMarginWithDistanceLoss",
     "cosine_embedding_loss",
     "cosine_similarity",
+    "normalize",
     "pairwise_distance",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
@@ -88,6 +90,12 @@ def cosine_similarity(x1, x2, dim: int = 1, eps: float = 1e-8):
         order = [d for d in range(dims) if d != dim] + [dim]
         x1, x2 = x1.permute(*order), x2.permute(*order)
     return CosineFunction.apply(x1, x2, float(eps))
+
+
+def normalize(input, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12):
+    """input / max(its p-norm along `dim`, eps)"""
+    x = as_tensor(input)
+    return x / x.norm(p, dim, keepdim=True).clamp(min=eps)
 
 
 def pairwise_distance(x1, x2, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False):

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 
+import numpy as np
+
 from .doors import call, empty
+from .mode import no_grad
 from .module import Module
+from .random import rand_like
 from .tape import Function
 from .tensor import Tensor, as_tensor
 
-__all__ = ["LogSoftmax", "Softmax", "Softmax2d", "Softmin", "log_softmax", "softmax", "softmin"]
+__all__ = ["LogSoftmax", "Softmax", "Softmax2d", "Softmin", "gumbel_softmax", "log_softmax", "softmax", "softmin"]
 
 
 class SoftmaxFunction(Function):
@@ -61,6 +65,27 @@ def softmin(input, dim: int | None = None, _stacklevel: int = 3, dtype=None) -> 
 def log_softmax(input, dim: int | None = None, _stacklevel: int = 3, dtype=None) -> Tensor:
     """x - log(sum(exp(x))), the sum along dim; `dtype`: cast to it first"""
     return _apply("log_softmax", input, dim, dtype)
+
+
+def gumbel_softmax(logits, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """softmax((logits + Gumbel noise) / tau): a soft sample of the categories along dim, with a gradient.
+
+    hard  give the one-hot vector of the largest instead, with the gradient of the soft sample
+    eps   unused, as in torch
+
+    Source: Jang, Gu & Poole 2017, "Categorical reparameterization with Gumbel-softmax".
+    """
+    x = as_tensor(logits)
+    with no_grad():
+        # a uniform number of 0 counts as half a step above it, so that the logarithm is finite
+        noise = rand_like(x).clamp(min=float(np.finfo(x.dtype).eps) / 4).log().neg().log().neg()
+    soft = softmax((x + noise) / tau, dim)
+    if not hard:
+        return soft
+    with no_grad():
+        one_hot = soft.new_zeros(soft.shape).scatter_(dim, soft.argmax(dim, keepdim=True), 1.0)
+        correction = one_hot - soft
+    return soft + correction
 
 
 class _AlongDim(Module):

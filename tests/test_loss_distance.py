@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers import TOLERANCE, Backend, absent, agree, close, finite_difference, poison
+from hotloop import nn
 from losses import Case, check_backend, check_finite_difference, check_torch, evaluate
 
 SHAPES = [(0, 3), (1, 2), (7, 2), (17, 61), (300, 10), (5, 1000)]
@@ -93,6 +94,19 @@ def test_cosine_similarity_agrees_with_torch(rng):
     y, d1, d2 = similarity(Backend("ref"), x1, x2, dy, 1e-8)
     for got, t in ((y, want.detach()), (d1, a.grad), (d2, b.grad)):
         close(got, t.numpy(), 1e-13)
+
+
+@pytest.mark.parametrize("options", [{}, {"p": 1, "dim": -1}, {"p": 3.0, "dim": (0, 2)}, {"eps": 2.0}])
+def test_normalize_as_torch(rng, options):
+    torch = pytest.importorskip("torch")
+    x, dy = rng.standard_normal((2, 4, 3, 5)).astype(np.float32)
+    x[1, :, 2] = 0  # divided by eps
+    ours, theirs = nn.Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    got, want = nn.functional.normalize(ours, **options), torch.nn.functional.normalize(theirs, **options)
+    np.testing.assert_allclose(got.numpy(), want.detach().numpy(), rtol=1e-5, atol=1e-6)
+    got.backward(dy)
+    want.backward(torch.tensor(dy))
+    np.testing.assert_allclose(ours.grad, theirs.grad.numpy(), rtol=1e-4, atol=1e-5)
 
 
 def distance(backend, x1, x2, dy, p, eps=1e-6):

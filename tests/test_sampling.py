@@ -1,10 +1,11 @@
-"""multinomial and bernoulli: as often as the weights say, what they refuse, repeatable."""
+"""multinomial, bernoulli, gumbel_softmax: as often as the weights say, what they refuse, repeatable."""
 
 import hotloop
 import numpy as np
 import pytest
 from hotloop import tensor
 from hotloop.nn import Tensor
+from hotloop.nn import functional as F
 
 WEIGHTS = np.array([3.0, 0, 1, 0.5, 0, 5.5])
 DRAWS = 20_000
@@ -127,3 +128,27 @@ def test_bernoulli(dtype):
             hotloop.bernoulli(tensor([wrong]))
     with pytest.raises(TypeError, match="float"):
         hotloop.bernoulli(tensor([0, 1]))
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_gumbel_softmax_has_the_gradient_of_a_softmax(hard):
+    torch = pytest.importorskip("torch")
+    logits, dy = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(np.float32)
+    hotloop.manual_seed(1)
+    noise = -np.log(-np.log(hotloop.rand(3, 4, 5).numpy()))
+    hotloop.manual_seed(1)
+    x, z = Tensor(logits, requires_grad=True), torch.tensor(logits, requires_grad=True)
+    y = F.gumbel_softmax(x, tau=0.7, hard=hard, dim=1)
+    soft = torch.softmax((z + torch.tensor(noise)) / 0.7, 1)
+    largest = np.eye(4)[soft.detach().numpy().argmax(1)].swapaxes(1, 2)
+    np.testing.assert_allclose(y.numpy(), largest if hard else soft.detach().numpy(), atol=1e-6)
+    y.backward(dy)
+    soft.backward(torch.tensor(dy))
+    np.testing.assert_allclose(x.grad, z.grad.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_gumbel_softmax_is_as_often_as_softmax_says():
+    chances = WEIGHTS[WEIGHTS > 0] / 10
+    drawn = F.gumbel_softmax(tensor(np.tile(np.log(chances), (DRAWS, 1)).astype(np.float32)), hard=True)
+    assert drawn.shape == (DRAWS, 4) and drawn.dtype == np.float32
+    assert chi_square(drawn.numpy().round().sum(0), chances) < LARGEST
