@@ -25,7 +25,7 @@ from .recurrent_options import (
 def _reset(gate, given, raw, seen, b_hh, norm_hh, h, reset_after, eps):
     """r and z, and, if they meet now, r * the state beside them; n begins with what the input gives it."""
     rz, r, a = gate[: 2 * h], gate[:h], gate[3 * h :]
-    copy(gate, given)
+    copy(gate[: 3 * h], given)
     add_normalised(rz, raw[: 2 * h], norm_hh[: 2 * h], eps)
     add(rz, b_hh[: 2 * h])
     sigmoids(rz)
