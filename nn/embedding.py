@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from . import init
 from .convert import as_device
 from .doors import call, empty
@@ -66,9 +68,11 @@ def padding_row(padding_idx: int | None, rows: int, what: str) -> int:
     """padding_idx counted from the front; -1: none."""
     if padding_idx is None:
         return -1
+    if not isinstance(padding_idx, (int, np.integer)):
+        raise TypeError(f"{what}: expected padding_idx as an integer, got {padding_idx!r}")
     if not -rows <= padding_idx < rows:
         raise ValueError(f"{what}: padding_idx must be within num_embeddings, {rows}; got {padding_idx}")
-    return padding_idx % rows
+    return int(padding_idx % rows)
 
 
 def check_table(weight: Any, what: str) -> None:

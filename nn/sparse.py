@@ -83,6 +83,20 @@ class SparseGradient:
             copy_into(whole[n:], second)
         return SparseGradient(rows, values, self.shape)
 
+    def __mul__(self, factor: Any) -> SparseGradient:
+        """The same with its values times a number."""
+        if not isinstance(factor, (int, float, np.integer, np.floating)):
+            raise TypeError(f"expected a number to scale a SparseGradient by, got a {type(factor).__name__}")
+        values = empty(self.values.shape, self.dtype, device_of(self.values))
+        call("elementwise.fill_forward", values, float(factor))
+        call("elementwise.mul_forward", values, values, self.values)
+        return SparseGradient(self.rows, values, self.shape, coalesced=self._ascending)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Any) -> SparseGradient:
+        return self * (1 / divisor)
+
     def to(self, device: str | None, dtype: np.dtype | None) -> SparseGradient:
         """A copy, on another device or of another dtype where given."""
         here = device_of(self.values)

@@ -116,6 +116,9 @@ def as_tensor(name: str, value) -> Tensor:
         return value
     if all(hasattr(value, method) for method in ("detach", "cpu", "numpy")):
         value = value.detach().cpu()
+        if getattr(value, "is_sparse", False):
+            # torch's SGD keeps the momentum of a table so
+            value = value.to_dense()
         try:
             value = value.numpy()
         except TypeError:

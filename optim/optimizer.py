@@ -162,7 +162,8 @@ class Optimizer:
     def _plan(self, group: ParamGroup, block: Block, states: tuple, flags: tuple) -> None:
         """Make the kernel calls of a block's step."""
         if type(block) is RowBlock and shaping.numbers(group):
-            raise ValueError("sparse gradients are not clipped or penalised in a step: expected nn.utils to do it")
+            names = ", ".join(name for name in shaping.NUMBERS if group.get(name))
+            raise ValueError(f"sparse gradients do not support {names}; clip them with nn.utils before the step")
         block.plan(states, group.hyper_on(block.device), flags, self.alike)
 
     # ---- the step

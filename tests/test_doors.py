@@ -38,6 +38,7 @@ HOST = {
     "nn/state_dict.py": {"asarray"},  # arrays of other libraries in a state
     "nn/rng.py": {"array", "asarray", ".copy"},  # the seed, and generator states that users take and give
     "nn/convert.py": {"array", "array2string"},  # __array__ and repr
+    "nn/sparse.py": {"array"},  # __array__
     "nn/parameter_containers.py": {".copy"},  # of a ParameterDict
 }
 

@@ -103,6 +103,8 @@ def test_refusals():
     for bad in (9, -10):
         with pytest.raises(ValueError, match="padding_idx must be within num_embeddings"):
             nn.Embedding(9, 5, padding_idx=bad)
+    with pytest.raises(TypeError, match=r"expected padding_idx as an integer, got 1\.0"):
+        nn.Embedding(9, 5, padding_idx=1.0)
     with pytest.raises(ValueError, match="num_embeddings, embedding_dim"):
         F.embedding([0], np.ones(3))
 

@@ -81,6 +81,20 @@ def test_sgd_as_torch_and_as_with_whole_gradients(options):
     close(ours.weight.numpy(), whole.weight.numpy(), 1e-13)
 
 
+def test_momentum_of_torch_is_taken():
+    """Theirs is a sparse tensor."""
+    torch = torch_of()
+    ours, theirs = pair(torch)
+    here, there = optim.SGD(ours.parameters()), torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9)
+    steps(theirs, there, 2, np.random.default_rng(1), torch.tensor)
+    assert there.state_dict()["state"][0]["momentum_buffer"].is_sparse
+    ours.load_state_dict(theirs.state_dict())
+    here.load_state_dict(there.state_dict())
+    steps(ours, here, 3, np.random.default_rng(2))
+    steps(theirs, there, 3, np.random.default_rng(2), torch.tensor)
+    close(ours.weight.numpy(), theirs.weight.detach().numpy(), 1e-13)
+
+
 def test_sgd_with_weight_decay_is_refused():
     layer = nn.Embedding(8, 3, sparse=True)
     before = layer.weight.numpy().copy()

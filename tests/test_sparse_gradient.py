@@ -134,6 +134,30 @@ def test_clip_grad(rng):
             assert norms[0].item() == pytest.approx(norms[1].item(), rel=1e-14)
 
 
+@pytest.mark.parametrize("order", [1.0, 2.0, np.inf])
+def test_total_norm(order):
+    """That of the whole gradient: rows that are named twice count as their sum."""
+    rows, whole = (used([[1, 2, 2], [5, 2, 0]], sparse=sparse).grad for sparse in (True, False))
+    assert not rows.is_coalesced()
+    norms = [nn.utils.get_total_norm(grads, order).item() for grads in ([rows, whole], [whole, whole], rows, whole)]
+    assert norms[0] == norms[1] and norms[2] == norms[3] == pytest.approx(np.linalg.norm(np.ravel(whole), order))
+
+
+def test_scaled(rng):
+    """As hooks do that take arrays."""
+    dy = rng.standard_normal((3, 3))
+    whole = used([1, 2, 1], dy, sparse=False).grad
+    weight = nn.Embedding(6, 3, sparse=True, dtype=np.float64).weight
+    weight.register_hook(lambda grad: 0.5 * grad / 4)
+    F.embedding([1, 2, 1], weight, sparse=True).backward(dy)
+    assert weight.grad.rows.tolist() == [1, 2] and weight.grad.is_coalesced()
+    close((weight.grad * np.float64(8)).to_dense(), whole)
+    # what was scaled has values of its own
+    assert not np.shares_memory((weight.grad * 1).values, weight.grad.values)
+    with pytest.raises(TypeError, match="expected a number to scale a SparseGradient by, got a ndarray"):
+        weight.grad * np.ones(3)
+
+
 def test_scaling_by_frequency_is_refused():
     with pytest.raises(ValueError, match="scale_grad_by_freq is not supported with sparse gradients"):
         F.embedding([1], np.ones((3, 2)), scale_grad_by_freq=True, sparse=True)

@@ -37,8 +37,7 @@ def get_total_norm(tensors: Tensor | Iterable, norm_type: float = 2.0, error_if_
     5.0
     """
     tensors = [tensors] if _is_array(tensors) else list(tensors)
-    arrays = [t._data if isinstance(t, Tensor) else t for t in tensors]
-    return _norm([array.reshape(-1) for array in arrays], norm_type, error_if_nonfinite)
+    return _norm([_elements(t).reshape(-1) for t in tensors], norm_type, error_if_nonfinite)
 
 
 def clip_grad_norm_(
@@ -74,6 +73,13 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 def _is_array(value: Any) -> bool:
     return isinstance(value, Tensor) or hasattr(value, "dtype")
+
+
+def _elements(value: Any) -> Any:
+    if type(value) is SparseGradient:
+        # the norm is that of sums
+        return value.coalesce().values
+    return value._data if isinstance(value, Tensor) else value
 
 
 def _parameters(given: Tensor | Iterable[Tensor]) -> list[Tensor]:
