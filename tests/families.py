@@ -124,7 +124,11 @@ def arguments(path, specification, dtype, rng, sizes=LARGE):
     more, values = _special(path, sizes)
     if "bitwise" in path:
         dtype = np.int64
-    return tuple(_argument(a, {**sizes, **more}, values, np.dtype(dtype), rng) for a in specification.arguments)
+    scope = {**sizes, **more}
+    # of every length; the last sample has all steps, so that the last elements of arrays are looked at
+    lengths = scope["T"] - np.arange(scope["N"])[::-1] % (scope["T"] + 1)
+    values = {"lengths": lengths, **values}
+    return tuple(_argument(a, scope, values, np.dtype(dtype), rng) for a in specification.arguments)
 
 
 def _argument(a, scope, values, dtype, rng):
