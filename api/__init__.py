@@ -144,8 +144,9 @@ from .nn.ops.unary import (
     tanh,
     trunc,
 )
-from .nn.random import bernoulli, multinomial, rand, rand_like, randint, randn, randn_like, randperm
+from .nn.random import rand, rand_like, randint, randn, randn_like, randperm
 from .nn.rng import get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .nn.sampling import bernoulli, multinomial
 from .nn.shape import flatten, unflatten
 from .nn.tensor import Tensor
 

@@ -37,6 +37,7 @@ HOST = {
     "nn/files.py": {"asarray", "frombuffer", ".astype"},  # bytes of a state file
     "nn/state_dict.py": {"asarray"},  # arrays of other libraries in a state
     "nn/rng.py": {"array", "asarray", ".copy"},  # the seed, and generator states that users take and give
+    "nn/sampling.py": None,  # places drawn by weights: a search, and a sort of few numbers
     "nn/convert.py": {"array", "array2string"},  # __array__ and repr
     "nn/sparse.py": {"array"},  # __array__
     "nn/parameter_containers.py": {".copy"},  # of a ParameterDict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import creation, dtypes, init, random
+from .. import creation, dtypes, init, sampling
 from ..tensor import Tensor
 
 
@@ -50,5 +50,5 @@ def uniform_(self: Tensor, from_: float = 0, to: float = 1) -> Tensor:
 
 def attach(cls: Any) -> None:
     new = (new_tensor, new_empty, new_zeros, new_ones, new_full)
-    for function in (*new, normal_, uniform_, random.bernoulli, random.multinomial):
+    for function in (*new, normal_, uniform_, sampling.bernoulli, sampling.multinomial):
         setattr(cls, function.__name__, function)
