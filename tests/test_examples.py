@@ -22,6 +22,25 @@ def test_digits(tmp_path, name, seeds, least):
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000
 
 
+def test_optimizers(tmp_path):
+    pytest.importorskip("sklearn", reason="scikit-learn, with the digits, is not installed")
+    part = "--gradients", 400, "--epochs", 3, "--seeds", 1
+    out = python(ROOT / "examples/optimizers.py", *part, cwd=tmp_path)
+    # from 24.2 and 180
+    on_surfaces = dict(re.findall(r"^(\w.*?)  +([\d.e+-]+ +[\d.e+-]+)  \(", out, re.MULTILINE))
+    assert len(on_surfaces) == 8
+    for name, heights in on_surfaces.items():
+        rosenbrock, himmelblau = map(float, heights.split())
+        assert rosenbrock < 3, name
+        assert himmelblau < 0.5, name
+    on_digits = dict(re.findall(r"^(\w.*?)  .* ([\d.]+) % ", out, re.MULTILINE))
+    assert on_digits.keys() == {*on_surfaces, "Muon"}
+    for name, accuracy in on_digits.items():
+        # three epochs are but three gradients of all images at once
+        assert float(accuracy) >= (20 if name == "LBFGS" else 90), name
+    assert (tmp_path / "optimizers.png").stat().st_size > 10_000
+
+
 def test_mnist_mlp(tmp_path):
     out = python(ROOT / "examples/mnist_mlp.py", "--data", data_folder("mnist"), cwd=tmp_path)
     assert learnt(out, "test") >= 98
