@@ -248,7 +248,9 @@ class Tensor(Described, Conversions, Attached):
         if mode.enabled:
             if self._requires_grad:
                 if self._node is None:
-                    raise RuntimeError("in-place change of a leaf that requires grad: wrap it in no_grad()")
+                    raise RuntimeError(
+                        "in-place change of a leaf that requires grad: wrap it in no_grad(), or write x = x + y"
+                    )
                 raise RuntimeError(
                     "in-place change of a result that requires grad: wrap it in no_grad(), or make a new tensor: "
                     "x = x + y for x.add_(y), where() or cat() for x[i] = y"
