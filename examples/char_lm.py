@@ -124,9 +124,8 @@ def bits(nats):
 
 
 def sample(model, prompt, length, temperature):
-    """The prompt, and `length` characters after it. The lower the temperature, the less is risked."""
-    alphabet = model.alphabet.numpy()
-    unread = hotloop.tensor(places(prompt, alphabet))
+    """A prompt, as places, and `length` characters after it. The lower the temperature, the less is risked."""
+    unread = hotloop.tensor(prompt)
     written, state = unread.tolist(), None
     model.eval()
     with hotloop.no_grad():
@@ -134,10 +133,11 @@ def sample(model, prompt, length, temperature):
             scores, state = model(unread[:, None], state)
             unread = F.softmax(scores[-1, 0] / temperature, dim=0).multinomial(1)
             written.append(unread.item())
-    return "".join(map(chr, alphabet[written]))
+    return "".join(map(chr, model.alphabet.numpy()[written]))
 
 
 def places(prompt, alphabet):
+    """A prompt as places in the alphabet."""
     codes = characters(prompt)
     if not len(codes) or not np.isin(codes, alphabet).all():
         sys.exit(f"--prompt: expected characters of the text that was learnt, got {prompt!r}")
@@ -151,7 +151,7 @@ def read(path, args):
     except UnicodeDecodeError:
         sys.exit(f"{path}: not a text in UTF-8")
     begin = len(text) - len(text) // 10
-    if begin < args.streams + args.steps + 1:
+    if begin < args.streams + args.steps + 1 or begin == len(text):
         sys.exit(f"{path}: expected a longer text, got {len(text)} characters")
     # the first character that is held out follows the last that is learnt
     return alphabet, text[:begin], text[begin - 1 :]
@@ -203,8 +203,11 @@ def main():
     hotloop.manual_seed(args.seed)
     if args.load:
         model = load(args.load)
+        prompt = places(args.prompt, model.alphabet.numpy())
     else:
         alphabet, text, held_out = read(args.text, args)
+        # before minutes are spent
+        prompt = places(args.prompt, alphabet)
         chances = np.unique(text, return_counts=True)[1] / len(text)
         print(f"{len(text)} characters to learn from, {len(held_out) - 1} held out, an alphabet of {len(alphabet)}")
         print(f"by their frequency alone: {bits(-np.sum(chances * np.log(chances)))}")
@@ -212,7 +215,7 @@ def main():
         best = learn(model, text, held_out, args)
         print(f"held-out loss: {best:.4f} nats, {bits(best)}")
     hotloop.manual_seed(args.seed)
-    print(sample(model, args.prompt, args.length, args.temperature))
+    print(sample(model, prompt, args.length, args.temperature))
 
 
 if __name__ == "__main__":

@@ -107,6 +107,16 @@ def test_mnist_says_what_it_needs_in_a_line(tmp_path, arguments, says):
         ("temperature", ("--csv", "short", "--plot", "no/where.png"), "--plot: no folder no"),
         ("char_lm", (), "error: expected --text FILE, to learn from it, or --load FILE"),
         ("char_lm", ("--text", "short"), "short: expected a longer text, got 11 characters"),
+        (
+            "char_lm",
+            ("--text", "tiny", "--streams", "1", "--steps", "1"),
+            "tiny: expected a longer text, got 6 characters",
+        ),
+        (
+            "char_lm",
+            ("--text", "short", "--streams", "1", "--steps", "1", "--prompt", "Z"),
+            "--prompt: expected characters of the text that was learnt, got 'Z'",
+        ),
         ("char_lm", ("--text", "short", "--save", "no/where"), "--save: no folder no"),
         ("char_lm", ("--text", "short", "--dropout", "a"), "error: argument --dropout: expected a number from 0 to 1"),
         ("char_lm", ("--load", "short"), "short: not a safetensors file"),
@@ -120,6 +130,7 @@ def test_mnist_says_what_it_needs_in_a_line(tmp_path, arguments, says):
 )
 def test_sequences_say_what_they_need_in_a_line(tmp_path, name, arguments, says):
     (tmp_path / "short").write_text("Date\nMonday")
+    (tmp_path / "tiny").write_text("Monday")
     hotloop.save({"alphabet": np.arange(3)}, tmp_path / "foreign")
     with pytest.raises(AssertionError, match=rf"^exit [12]\n\n(usage: (.*\n)+)?(.*: )?{says}[^\n]*\n$") as error:
         python(ROOT / f"examples/{name}.py", *arguments, cwd=tmp_path)
