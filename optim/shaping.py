@@ -5,7 +5,8 @@ global_clipnorm  g = g * min(1, global_clipnorm / (norm + 1e-6)), where norm is 
                  have this option, seen as one vector; before clipvalue
 l1               l1 * sign(p) is added to g: the slope of the penalty l1 * sum |p|. With weight_decay, whose penalty is
                  weight_decay / 2 * sum p**2, an elastic net
-constraint       called with each parameter that was updated: see optim/constraints.py, or a function of one's own
+constraint       called with each parameter that was updated, which it changes in place or whose new values it returns:
+                 see optim/constraints.py, or a function of one's own. No part of a state_dict: it is no number
 
 All are keywords of the optimizers and options of groups. PyTorch has none of them in its optimizers; Keras has, and
 these are its names and meanings (torch.nn.utils.clip_grad_norm_'s formula for the norm, 1e-6 and all). They are done in
@@ -98,4 +99,6 @@ def constrain(group) -> None:
         for block in group.blocks:
             for p in block.parameters:
                 if p._has_grad:
-                    group["constraint"](p)
+                    projected = group["constraint"](p)
+                    if projected is not None and projected is not p:
+                        p.copy_(projected)

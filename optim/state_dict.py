@@ -33,7 +33,9 @@ def collect(optimizer) -> dict[str, Any]:
                 state[position] = kept
             numbers.append(position)
             position += 1
-        groups.append({**{k: copy.deepcopy(v) for k, v in group.items() if k != "params"}, "params": numbers})
+        # a function among the options (a constraint) is no state: it may be one that no file holds
+        options = {k: copy.deepcopy(v) for k, v in group.items() if k != "params" and not callable(v)}
+        groups.append({**options, "params": numbers})
     return {"state": state, "param_groups": groups}
 
 

@@ -1,5 +1,7 @@
 """kernels/*/constraint and optim/constraints."""
 
+import pickle
+
 import numpy as np
 import pytest
 from helpers import agree, close
@@ -56,6 +58,28 @@ def test_a_function_of_one_s_own_sees_what_was_updated(rng):
     params[1].grad = np.ones(3)
     optimizer.step()
     assert seen == params[1:] and not params[1].numpy().any() and params[0].numpy().all()
+
+
+def test_a_function_may_return_new_values(rng):
+    """As Keras' constraints do."""
+    start, grad = rng.standard_normal((2, 5))
+    p = nn.Parameter(start.copy())
+    p.grad = grad
+    optim.SGD([p], lr=0.5, constraint=lambda p: p.clamp(min=0)).step()
+    close(p.numpy(), np.maximum(start - 0.5 * grad, 0))
+    p.grad = np.ones(5)
+    with pytest.raises(ValueError, match=r"expected a shape that broadcasts to \(5,\), got \(2, 5\)"):
+        optim.SGD([p], constraint=lambda p: np.ones((2, 5))).step()
+
+
+def test_a_constraint_is_no_state(rng):
+    """A state is numbers, which files hold; the constraint of the constructor stays when one is loaded."""
+    p = nn.Parameter(rng.standard_normal(5))
+    optimizers = [optim.SGD([p], lr=lr, constraint=lambda p: p.clamp(max=0)) for lr in (0.1, 0.2)]
+    optimizers[1].load_state_dict(pickle.loads(pickle.dumps(optimizers[0].state_dict())))
+    p.grad = np.ones(5)
+    optimizers[1].step()
+    assert optimizers[1].param_groups[0]["lr"] == 0.1 and (p.numpy() <= 0).all()
 
 
 def test_refuses(rng):
