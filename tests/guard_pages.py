@@ -12,6 +12,7 @@ import numpy as np
 from helpers import Backend, arguments_of, close
 from hotloop.kernels.pad_modes import MODES
 from hotloop.kernels.scalar import GELU, RELU
+from recurrent_options import ALL, Case
 from test_pool import table
 
 PAGE = mmap.PAGESIZE
@@ -190,6 +191,16 @@ def tables(dtype):
         run("embedding_bag.embedding_bag_forward", dy[:2].copy(), none, w, ids, none, nothing, 0, 3)
 
 
+def recurrences():
+    """Options that are there and that are not, either form, forwards and backwards; the last sample has all steps."""
+    rng, lengths = np.random.default_rng(6), np.array([3, 1, 0, 2, 3])
+    for kind, options in ALL.items():
+        for on, flag in itertools.product([(), options, *((o,) for o in options)], (False, True)):
+            case = Case(kind, rng, np.float32, (3, 5, 17), on, lengths, reverse=flag, flag=flag)
+            run(case.path("forward"), *case.call("forward", case.given | case.empties("forward")))
+            run(case.path("backward"), *case.backward(case.gradients()))
+
+
 def every_kernel():
     """Numba checks no bounds: arrays need the same proof. Results are compared in the tests of each kernel."""
     rng = np.random.default_rng(2)
@@ -210,6 +221,7 @@ def main():
         pools(dtype)
         paddings(dtype)
         tables(dtype)
+    recurrences()
     every_kernel()
     print("finished")
 
