@@ -13,6 +13,7 @@ from .dropout import dropout
 from .factory import new_parameter
 from .ops.gather import index_select
 from .ops.join import cat
+from .recurrent_checks import check_flags, check_integers, probability
 from .recurrent_options import RecurrentOptions
 from .tensor import as_tensor
 from .utils.rnn import PackedSequence, pad_packed_sequence, repack
@@ -22,14 +23,6 @@ __all__ = ["RNNBase"]
 INT64 = np.dtype(np.int64)
 # how many gates the rows of the weights make
 GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
-
-
-def _check(name: str, kind: type, **arguments) -> None:
-    """TypeError for an argument of another type: one that stands in the place of another, say."""
-    for argument, value in arguments.items():
-        if isinstance(value, bool) != (kind is bool) or not hasattr(value, "__index__"):
-            expected = "True or False" if kind is bool else "an integer"
-            raise TypeError(f"{name}: expected {argument} as {expected}, got {value!r}")
 
 
 def _ordered(states: list, order) -> list:
@@ -62,19 +55,19 @@ class RNNBase(RecurrentOptions):
         name = type(self).__name__
         if mode not in GATES:
             raise ValueError(f"{name}: expected mode as one of {', '.join(GATES)}, got {mode!r}")
-        _check(name, int, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, proj_size=proj_size)
-        _check(name, bool, bias=bias, batch_first=batch_first, bidirectional=bidirectional)
+        sizes = dict(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, proj_size=proj_size)
+        check_integers(name, **sizes)
+        check_flags(name, bias=bias, batch_first=batch_first, bidirectional=bidirectional)
         if input_size <= 0 or hidden_size <= 0 or num_layers <= 0:
             got = f"{input_size}, {hidden_size} and {num_layers}"
             raise ValueError(f"{name}: expected input_size, hidden_size and num_layers > 0, got {got}")
         if not 0 <= proj_size < hidden_size:
             raise ValueError(f"{name}: expected proj_size from 0 to hidden_size - 1, got {proj_size}")
-        if isinstance(dropout, (bool, str)) or not 0 <= dropout <= 1:
-            raise ValueError(f"{name}: expected dropout as a probability from 0 to 1, got {dropout!r}")
+        dropout = probability(name, "dropout", dropout)
         if dropout > 0 and num_layers == 1:
             warnings.warn(f"{name}: dropout acts between layers, and there is only one", stacklevel=3)
         self.mode, self.input_size, self.hidden_size, self.num_layers = mode, input_size, hidden_size, num_layers
-        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
+        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
         self.proj_size, self._gates = proj_size, GATES[mode]
         self._set_options(**options)
         # names of the parameters of each layer and direction
@@ -185,7 +178,8 @@ class RNNBase(RecurrentOptions):
         if lengths is None:
             return absent(INT64)
         lengths = as_tensor(lengths)
-        if lengths.dtype.kind not in "iu" or lengths.shape != (samples,):
+        # an empty list is one of floats
+        if lengths.shape != (samples,) or (samples and lengths.dtype.kind not in "iu"):
             got = f"{lengths.dtype} of shape {lengths.shape}"
             raise ValueError(f"{type(self).__name__}: expected lengths as {samples} integers, got {got}")
         return lengths.to(INT64)._data

@@ -9,6 +9,7 @@ from . import init
 from .factory import new_parameter
 from .module import Module
 from .parameter import Parameter
+from .recurrent_checks import check_flags, check_integers
 from .recurrent_functions import GRUCellFunction, LSTMCellFunction, RNNCellFunction
 from .tensor import Tensor, as_tensor
 
@@ -25,8 +26,11 @@ class RNNCellBase(Module):
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, device=None, dtype=None) -> None:
         super().__init__()
+        name = type(self).__name__
+        check_integers(name, input_size=input_size, hidden_size=hidden_size)
+        check_flags(name, bias=bias)
         if hidden_size <= 0:
-            raise ValueError(f"{type(self).__name__}: expected hidden_size > 0, got {hidden_size}")
+            raise ValueError(f"{name}: expected hidden_size > 0, got {hidden_size}")
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         rows = num_chunks * hidden_size
         self.weight_ih = new_parameter((rows, input_size), device, dtype)

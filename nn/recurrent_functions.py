@@ -9,16 +9,16 @@ from .tape import Function
 __all__ = ["GRUCellFunction", "GRUFunction", "LSTMCellFunction", "LSTMFunction", "RNNCellFunction", "RNNFunction"]
 
 
-def _present(arrays, dtype, device):
+def present(arrays, dtype, device):
     """Arrays, with the absent one for None."""
     none = absent(dtype, device)
     return [none if a is None else a for a in arrays]
 
 
-def _wanted(ctx, arrays, first):
-    """Memory for the gradients of consecutive arguments, which kernels overwrite; absent for those not needed."""
+def wanted(ctx, first, end):
+    """Memory for the gradients of arguments first .. end, which kernels overwrite; absent for those not needed."""
     found = []
-    for i in range(first, first + len(arrays)):
+    for i in range(first, end):
         gradient, holds = ctx.grad_into(i)
         # what a leaf holds already stays: the engine adds a fresh array to it
         found.append(empty(gradient.shape, gradient.dtype, ctx.device) if holds else gradient)
@@ -30,9 +30,9 @@ def _planes(states):
     return [s[0] if s.ndim == 3 else s for s in states]
 
 
-def _needed(ctx, gradients):
+def needed(ctx, gradients):
     """What backward returns: gradients where they are needed, None elsewhere."""
-    given = [g if needed else None for g, needed in zip(gradients, ctx.needs, strict=False)]
+    given = [g if needs else None for g, needs in zip(gradients, ctx.needs, strict=False)]
     return *given, *[None] * (len(ctx.needs) - len(given))
 
 
@@ -49,7 +49,7 @@ class LSTMFunction(Function):
         if recording:
             gates = empty((steps, samples, 4 * hidden), dtype, device)
             c = empty((steps, samples, hidden), dtype, device)
-        h0, c0, b_ih, b_hh, w_hr = _present((h0, c0, b_ih, b_hh, w_hr), dtype, device)
+        h0, c0, b_ih, b_hh, w_hr = present((h0, c0, b_ih, b_hh, w_hr), dtype, device)
         h0, c0 = _planes((h0, c0))
         given = x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr
         call("lstm.lstm_forward", y, hn[0], cn[0], gates, c, *given, lengths, reverse)
@@ -61,13 +61,13 @@ class LSTMFunction(Function):
     @staticmethod
     def backward(ctx, dy, dhn, dcn):
         x, h0, c0, w_ih, w_hh, w_hr, y, gates, c, lengths = ctx.saved
-        dy, *ends = _present((dy, dhn, dcn), x.dtype, ctx.device)
-        dx, *starts = _wanted(ctx, (x, h0, c0), 0)
+        dy, *ends = present((dy, dhn, dcn), x.dtype, ctx.device)
+        dx, *starts = wanted(ctx, 0, 3)
         *parameters, accumulate = gradients_into(ctx, 3, 4, 5, 6, 7)
         gradients, upstream = (dx, *_planes(starts), *parameters), (dy, *_planes(ends))
         saved = x, h0, c0, w_ih, w_hh, w_hr, y, gates, c, lengths
         call("lstm.lstm_backward", *gradients, *upstream, *saved, ctx.reverse, accumulate)
-        return _needed(ctx, (dx, *starts, *parameters))
+        return needed(ctx, (dx, *starts, *parameters))
 
 
 class GRUFunction(Function):
@@ -79,7 +79,7 @@ class GRUFunction(Function):
         (steps, samples), hidden = x.shape[:2], w_hh.shape[1]
         y, hn = empty((steps, samples, hidden), dtype, device), empty((1, samples, hidden), dtype, device)
         gates = empty((steps, samples, 4 * hidden), dtype, device) if recording else absent(dtype, device, 3)
-        h0, b_ih, b_hh = _present((h0, b_ih, b_hh), dtype, device)
+        h0, b_ih, b_hh = present((h0, b_ih, b_hh), dtype, device)
         (h0,) = _planes((h0,))
         call("gru.gru_forward", y, hn[0], gates, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after)
         if recording:
@@ -89,12 +89,11 @@ class GRUFunction(Function):
 
     @staticmethod
     def backward(ctx, dy, dhn):
-        x, h0 = ctx.saved[:2]
-        (dy, *ends), (dx, *starts) = _present((dy, dhn), x.dtype, ctx.device), _wanted(ctx, (x, h0), 0)
+        (dy, *ends), (dx, *starts) = present((dy, dhn), ctx.saved[0].dtype, ctx.device), wanted(ctx, 0, 2)
         *parameters, accumulate = gradients_into(ctx, 2, 3, 4, 5)
         gradients, upstream = (dx, *_planes(starts), *parameters), (dy, *_planes(ends))
         call("gru.gru_backward", *gradients, *upstream, *ctx.saved, *ctx.flags, accumulate)
-        return _needed(ctx, (dx, *starts, *parameters))
+        return needed(ctx, (dx, *starts, *parameters))
 
 
 class RNNFunction(Function):
@@ -105,7 +104,7 @@ class RNNFunction(Function):
         dtype, device = x.dtype, ctx.device
         (steps, samples), hidden = x.shape[:2], w_hh.shape[1]
         y, hn = empty((steps, samples, hidden), dtype, device), empty((1, samples, hidden), dtype, device)
-        h0, b_ih, b_hh = _present((h0, b_ih, b_hh), dtype, device)
+        h0, b_ih, b_hh = present((h0, b_ih, b_hh), dtype, device)
         (h0,) = _planes((h0,))
         call("rnn.rnn_forward", y, hn[0], x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu)
         ctx.save(x, h0, w_ih, w_hh, y, lengths)
@@ -114,12 +113,11 @@ class RNNFunction(Function):
 
     @staticmethod
     def backward(ctx, dy, dhn):
-        x, h0 = ctx.saved[:2]
-        (dy, *ends), (dx, *starts) = _present((dy, dhn), x.dtype, ctx.device), _wanted(ctx, (x, h0), 0)
+        (dy, *ends), (dx, *starts) = present((dy, dhn), ctx.saved[0].dtype, ctx.device), wanted(ctx, 0, 2)
         *parameters, accumulate = gradients_into(ctx, 2, 3, 4, 5)
         gradients, upstream = (dx, *_planes(starts), *parameters), (dy, *_planes(ends))
         call("rnn.rnn_backward", *gradients, *upstream, *ctx.saved, *ctx.flags, accumulate)
-        return _needed(ctx, (dx, *starts, *parameters))
+        return needed(ctx, (dx, *starts, *parameters))
 
 
 class LSTMCellFunction(Function):
@@ -132,7 +130,7 @@ class LSTMCellFunction(Function):
         h, c = empty(shape, dtype, device), empty(shape, dtype, device)
         gates = empty((samples, 4 * hidden), dtype, device) if recording else absent(dtype, device, 2)
         if h0 is None or c0 is None or b_ih is None or b_hh is None:
-            h0, c0, b_ih, b_hh = _present((h0, c0, b_ih, b_hh), dtype, device)
+            h0, c0, b_ih, b_hh = present((h0, c0, b_ih, b_hh), dtype, device)
         call("recurrent_cells.lstm_cell_forward", h, c, gates, x, h0, c0, w_ih, w_hh, b_ih, b_hh)
         if recording:
             ctx.save(x, h0, c0, w_ih, w_hh, gates, c)
@@ -140,11 +138,10 @@ class LSTMCellFunction(Function):
 
     @staticmethod
     def backward(ctx, dh, dc):
-        x, h0, c0 = ctx.saved[:3]
-        upstream, gradients = _present((dh, dc), x.dtype, ctx.device), _wanted(ctx, (x, h0, c0), 0)
+        upstream, gradients = present((dh, dc), ctx.saved[0].dtype, ctx.device), wanted(ctx, 0, 3)
         *parameters, accumulate = gradients_into(ctx, 3, 4, 5, 6)
         call("recurrent_cells.lstm_cell_backward", *gradients, *parameters, *upstream, *ctx.saved, accumulate)
-        return _needed(ctx, (*gradients, *parameters))
+        return needed(ctx, (*gradients, *parameters))
 
 
 class GRUCellFunction(Function):
@@ -156,7 +153,7 @@ class GRUCellFunction(Function):
         samples, hidden = x.shape[0], w_hh.shape[1]
         h = empty((samples, hidden), dtype, device)
         gates = empty((samples, 4 * hidden), dtype, device) if recording else absent(dtype, device, 2)
-        h0, b_ih, b_hh = _present((h0, b_ih, b_hh), dtype, device)
+        h0, b_ih, b_hh = present((h0, b_ih, b_hh), dtype, device)
         call("recurrent_cells.gru_cell_forward", h, gates, x, h0, w_ih, w_hh, b_ih, b_hh, reset_after)
         if recording:
             ctx.save(x, h0, w_ih, w_hh, gates)
@@ -165,11 +162,11 @@ class GRUCellFunction(Function):
 
     @staticmethod
     def backward(ctx, dh):
-        gradients = _wanted(ctx, ctx.saved[:2], 0)
+        gradients = wanted(ctx, 0, 2)
         *parameters, accumulate = gradients_into(ctx, 2, 3, 4, 5)
         given = dh, *ctx.saved, ctx.reset_after, accumulate
         call("recurrent_cells.gru_cell_backward", *gradients, *parameters, *given)
-        return _needed(ctx, (*gradients, *parameters))
+        return needed(ctx, (*gradients, *parameters))
 
 
 class RNNCellFunction(Function):
@@ -178,7 +175,7 @@ class RNNCellFunction(Function):
     @staticmethod
     def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, relu):
         h = empty((x.shape[0], w_hh.shape[1]), x.dtype, ctx.device)
-        h0, b_ih, b_hh = _present((h0, b_ih, b_hh), x.dtype, ctx.device)
+        h0, b_ih, b_hh = present((h0, b_ih, b_hh), x.dtype, ctx.device)
         call("recurrent_cells.rnn_cell_forward", h, x, h0, w_ih, w_hh, b_ih, b_hh, relu)
         ctx.save(x, h0, w_ih, w_hh, h)
         ctx.relu = relu
@@ -186,7 +183,7 @@ class RNNCellFunction(Function):
 
     @staticmethod
     def backward(ctx, dh):
-        gradients = _wanted(ctx, ctx.saved[:2], 0)
+        gradients = wanted(ctx, 0, 2)
         *parameters, accumulate = gradients_into(ctx, 2, 3, 4, 5)
         call("recurrent_cells.rnn_cell_backward", *gradients, *parameters, dh, *ctx.saved, ctx.relu, accumulate)
-        return _needed(ctx, (*gradients, *parameters))
+        return needed(ctx, (*gradients, *parameters))

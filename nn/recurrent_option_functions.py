@@ -11,7 +11,7 @@ from .factory import gradients_into
 from .linear import linear
 from .norm import layer_norm
 from .ops.join import cat
-from .recurrent_functions import _needed, _present, _wanted
+from .recurrent_functions import needed, present, wanted
 from .rng import next_state
 from .tape import Function
 
@@ -78,32 +78,31 @@ class LSTMOptionsFunction(Function):
         dtype, device = given.dtype, ctx.device
         (steps, samples, rows), width = given.shape, w_hh.shape[1]
         hidden, time = rows // 4, (steps, samples)
-        ctx.kind = dtype, w_hr is not None, gain is not None, reverse
+        ctx.kind = dtype, given.shape, w_hr is not None, gain is not None, reverse
         y = empty((*time, width), dtype, device)
         hn, cn = empty((samples, width), dtype, device), empty((samples, hidden), dtype, device)
         shapes = (rows, True), (rows, gain is not None), (width, True), (hidden, True), (hidden, w_hr is not None)
         kept = _kept(ctx, *(((*time, size), of_use) for size, of_use in shapes))
-        h0, c0, b_hh, w_hr, *others = _present(
+        h0, c0, b_hh, w_hr, *others = present(
             (h0, c0, b_hh, w_hr, gain, gain_c, bias_c, peepholes, mask, zone_h, zone_c), dtype, device
         )
         inputs = given, h0, c0, w_hh, b_hh, w_hr, *others, lengths, reverse, EPS
         call("lstm_options.lstm_options_forward", y, hn, cn, *kept, *inputs)
         if True in ctx.needs:
-            ctx.save(given, h0, c0, w_hh, w_hr, *others, *kept, lengths)
+            ctx.save(w_hh, w_hr, *others, *kept, lengths)
         return y, hn, cn
 
     @staticmethod
     def backward(ctx, dy, dhn, dcn):
-        given, h0, c0, w_hh, w_hr, *others = ctx.saved
-        dtype, projected, normalised, reverse = ctx.kind
-        time = given.shape[:2]
-        upstream = _present((dy, dhn, dcn), dtype, ctx.device)
-        dgiven, starts = empty(given.shape, dtype, ctx.device), _wanted(ctx, (given, h0, c0), 0)[1:]
+        w_hh, w_hr, *others = ctx.saved
+        dtype, shape, projected, normalised, reverse = ctx.kind
+        upstream = present((dy, dhn, dcn), dtype, ctx.device)
+        dgiven, starts = empty(shape, dtype, ctx.device), wanted(ctx, 1, 3)
         *parameters, accumulate = gradients_into(ctx, 3, 4, 5, 6, 7, 8, 9)
-        work = _kept(ctx, (given.shape, normalised), ((*time, w_hh.shape[1]), projected))
+        work = _kept(ctx, (shape, normalised), ((*shape[:2], w_hh.shape[1]), projected))
         after = *upstream, w_hh, w_hr, *others, reverse, EPS, accumulate
         call("lstm_options.lstm_options_backward", dgiven, *starts, *parameters, *work, *after)
-        return _needed(ctx, (dgiven, *starts, *parameters))
+        return needed(ctx, (dgiven, *starts, *parameters))
 
 
 class GRUOptionsFunction(Function):
@@ -113,27 +112,26 @@ class GRUOptionsFunction(Function):
     def forward(ctx, given, h0, w_hh, b_hh, gain, mask, zone_h, lengths, reverse, reset_after):
         dtype, device = given.dtype, ctx.device
         (*time, rows), hidden = given.shape, w_hh.shape[1]
-        ctx.kind = dtype, reverse, reset_after
+        ctx.kind = dtype, given.shape, reverse, reset_after
         y, hn = empty((*time, hidden), dtype, device), empty((time[1], hidden), dtype, device)
         shapes = (4 * hidden, True), (rows, gain is not None), (hidden, True), (hidden, mask is not None)
         kept = _kept(ctx, *(((*time, size), of_use) for size, of_use in shapes))
-        h0, b_hh, *others = _present((h0, b_hh, gain, mask, zone_h), dtype, device)
+        h0, b_hh, *others = present((h0, b_hh, gain, mask, zone_h), dtype, device)
         inputs = given, h0, w_hh, b_hh, *others, lengths, reverse, reset_after, EPS
         call("gru_options.gru_options_forward", y, hn, *kept, *inputs)
         if True in ctx.needs:
-            ctx.save(given, h0, w_hh, *others, *kept, lengths)
+            ctx.save(w_hh, *others, *kept, lengths)
         return y, hn
 
     @staticmethod
     def backward(ctx, dy, dhn):
-        given, h0, *others = ctx.saved
-        dtype, reverse, reset_after = ctx.kind
-        upstream = _present((dy, dhn), dtype, ctx.device)
-        dgiven, work = empty(given.shape, dtype, ctx.device), empty(given.shape, dtype, ctx.device)
-        (_, dh0), (*parameters, accumulate) = _wanted(ctx, (given, h0), 0), gradients_into(ctx, 2, 3, 4)
-        after = *upstream, *others, reverse, reset_after, EPS, accumulate
+        dtype, shape, reverse, reset_after = ctx.kind
+        upstream = present((dy, dhn), dtype, ctx.device)
+        dgiven, work = empty(shape, dtype, ctx.device), empty(shape, dtype, ctx.device)
+        (dh0,), (*parameters, accumulate) = wanted(ctx, 1, 2), gradients_into(ctx, 2, 3, 4)
+        after = *upstream, *ctx.saved, reverse, reset_after, EPS, accumulate
         call("gru_options.gru_options_backward", dgiven, dh0, *parameters, work, *after)
-        return _needed(ctx, (dgiven, dh0, *parameters))
+        return needed(ctx, (dgiven, dh0, *parameters))
 
 
 class RNNOptionsFunction(Function):
@@ -142,23 +140,22 @@ class RNNOptionsFunction(Function):
     @staticmethod
     def forward(ctx, given, h0, w_hh, b_hh, gain, mask, zone_h, lengths, reverse, relu):
         dtype, device, shape = given.dtype, ctx.device, given.shape
-        ctx.kind = dtype, gain is not None, reverse, relu
+        ctx.kind = dtype, shape, gain is not None, reverse, relu
         y, hn = empty(shape, dtype, device), empty(shape[1:], dtype, device)
         kept = _kept(ctx, (shape, True), (shape, gain is not None), (shape, True))
-        h0, b_hh, *others = _present((h0, b_hh, gain, mask, zone_h), dtype, device)
+        h0, b_hh, *others = present((h0, b_hh, gain, mask, zone_h), dtype, device)
         inputs = given, h0, w_hh, b_hh, *others, lengths, reverse, relu, EPS
         call("rnn_options.rnn_options_forward", y, hn, *kept, *inputs)
         if True in ctx.needs:
-            ctx.save(given, h0, w_hh, *others, *kept, lengths)
+            ctx.save(w_hh, *others, *kept, lengths)
         return y, hn
 
     @staticmethod
     def backward(ctx, dy, dhn):
-        given, h0, *others = ctx.saved
-        dtype, normalised, reverse, relu = ctx.kind
-        upstream = _present((dy, dhn), dtype, ctx.device)
-        dgiven, work = empty(given.shape, dtype, ctx.device), _kept(ctx, (given.shape, normalised))
-        (_, dh0), (*parameters, accumulate) = _wanted(ctx, (given, h0), 0), gradients_into(ctx, 2, 3, 4)
-        after = *upstream, *others, reverse, relu, EPS, accumulate
+        dtype, shape, normalised, reverse, relu = ctx.kind
+        upstream = present((dy, dhn), dtype, ctx.device)
+        dgiven, work = empty(shape, dtype, ctx.device), _kept(ctx, (shape, normalised))
+        (dh0,), (*parameters, accumulate) = wanted(ctx, 1, 2), gradients_into(ctx, 2, 3, 4)
+        after = *upstream, *ctx.saved, reverse, relu, EPS, accumulate
         call("rnn_options.rnn_options_backward", dgiven, dh0, *parameters, *work, *after)
-        return _needed(ctx, (dgiven, dh0, *parameters))
+        return needed(ctx, (dgiven, dh0, *parameters))

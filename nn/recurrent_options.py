@@ -9,6 +9,7 @@ from typing import Any
 
 from . import init
 from .module import Module
+from .recurrent_checks import check_flags, probability
 from .recurrent_option_functions import (
     GRUOptionsFunction,
     LSTMOptionsFunction,
@@ -19,12 +20,6 @@ from .recurrent_option_functions import (
 )
 
 __all__ = ["RecurrentOptions"]
-
-
-def _probability(name: str, argument: str, value) -> float:
-    if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or not 0 <= value <= 1:
-        raise ValueError(f"{name}: expected {argument} as a probability from 0 to 1, got {value!r}")
-    return float(value)
 
 
 class RecurrentOptions(Module):
@@ -40,9 +35,7 @@ class RecurrentOptions(Module):
 
     def _set_options(self, layer_norm=False, peepholes=False, recurrent_dropout=0.0, zoneout=0.0) -> None:
         name, pair = type(self).__name__, isinstance(zoneout, (tuple, list))
-        for argument, value in (("layer_norm", layer_norm), ("peepholes", peepholes)):
-            if not isinstance(value, bool):
-                raise TypeError(f"{name}: expected {argument} as True or False, got {value!r}")
+        check_flags(name, layer_norm=layer_norm, peepholes=peepholes)
         lstm = self.mode == "LSTM"
         if peepholes and not lstm:
             raise ValueError(f"{name}: peepholes look at the cell of an LSTM; {self.mode} has none")
@@ -50,8 +43,8 @@ class RecurrentOptions(Module):
             expected = "a probability or a pair of them, of h and c" if lstm else "a probability"
             raise ValueError(f"{name}: expected zoneout as {expected}, got {zoneout!r}")
         self.layer_norm, self.peepholes = layer_norm, peepholes
-        self.recurrent_dropout = _probability(name, "recurrent_dropout", recurrent_dropout)
-        each = tuple(_probability(name, "zoneout", z) for z in (zoneout if pair else (zoneout, zoneout)))
+        self.recurrent_dropout = probability(name, "recurrent_dropout", recurrent_dropout)
+        each = tuple(probability(name, "zoneout", z) for z in (zoneout if pair else (zoneout, zoneout)))
         self.zoneout = each if pair and any(each) else each[0]
 
     def _option_shapes(self) -> dict[str, tuple]:

@@ -198,6 +198,43 @@ def test_no_bias_unbatched_and_copies(rng, kind):
     close(layer(x[1])[0].numpy(), want[1], 1e-5)
 
 
+@kinds
+def test_frozen_parameters_change_nothing(rng, kind):
+    """What needs no gradient gets none, and the others' gradients are the same; states included."""
+    x, layer = rng.standard_normal((T, N, D)), getattr(nn, kind)(D, H, dtype=np.float64, **OPTIONS[kind])
+    states = [nn.Tensor(rng.standard_normal((1, N, H)), requires_grad=True) for _ in range(1 + (kind == "LSTM"))]
+    tensors = dict(layer.named_parameters()) | {f"state {k}": s for k, s in enumerate(states)}
+
+    def gradients(frozen=()):
+        for name, tensor in tensors.items():
+            tensor.requires_grad_(name not in frozen)
+            tensor.grad = None
+        manual_seed(4)
+        layer(x, tuple(states) if kind == "LSTM" else states[0], lengths=[5, 0, 2, 3])[0].sum().backward()
+        return {n: None if t.grad is None else np.array(t.grad) for n, t in tensors.items()}
+
+    want, names = gradients(), list(tensors)
+    for frozen in (names[::2], names[1::2]):
+        got = gradients(frozen)
+        assert {n for n, g in got.items() if g is None} == set(frozen)
+        for name in set(names) - set(frozen):
+            close(got[name], want[name], name=name)
+
+
+@kinds
+def test_nan_stays_with_its_sample(rng, kind):
+    layer, x = getattr(nn, kind)(D, H, **OPTIONS[kind]), rng.standard_normal((T, N, D)).astype(np.float32)
+    results = []
+    for value in (x[2, 1], np.nan):
+        x[2, 1] = value
+        manual_seed(6)
+        results.append(layer(x)[0].numpy())
+    clean, spoilt = results
+    assert np.isnan(spoilt[-1, 1]).any()
+    spoilt[2:, 1] = clean[2:, 1]
+    assert same(spoilt, clean)
+
+
 def test_parameters_and_repr():
     layer = nn.LSTM(D, H, layer_norm=True, peepholes=True, recurrent_dropout=0.25, zoneout=(0.1, 0.05))
     shapes = {n: tuple(p.shape) for n, p in layer.named_parameters()}
@@ -224,6 +261,8 @@ def test_messages():
             getattr(nn, kind)(D, H, recurrent_dropout=1.5)
         with pytest.raises(TypeError, match=f"{kind}: expected layer_norm as True or False, got 'yes'"):
             getattr(nn, kind)(D, H, layer_norm="yes")
+    with pytest.raises(ValueError, match="zoneout as a probability from 0 to 1, got array"):
+        nn.LSTM(D, H, zoneout=np.array([0.1, 0.2]))
     with pytest.raises(ValueError, match=r"GRU: expected zoneout as a probability, got \(0.1, 0.1\)"):
         nn.GRU(D, H, zoneout=(0.1, 0.1))
     with pytest.raises(ValueError, match="LSTM: expected zoneout as a probability or a pair"):

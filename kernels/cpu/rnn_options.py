@@ -79,7 +79,6 @@ def _back_through_time(
     mine, space = row(sums, begin // grain, 2 * h), scratch(7, samples * h + h, dh)
     dseen, d = space[: samples * h], space[samples * h :]
     one, zero = dh.dtype.type(1), dh.dtype.type(0)
-    fill(mine, zero)
     for step in range(count):
         t = step if reverse else count - 1 - step
         for i in range(samples):
