@@ -91,7 +91,8 @@ def embedding_bag(
     include_last_offset  offsets (bags + 1,) say where the last bag ends, too
     padding_idx          an id that does not count: it is in no bag
 
-    Others as `embedding`; scale_grad_by_freq and sparse are not for "max".
+    Others as `embedding`; scale_grad_by_freq and sparse are not for "max". (With scale_grad_by_freq PyTorch's bags
+    divide by how often other ids stand in input: not here.)
     """
     weight, ids = as_tensor(weight), as_ids(input, "embedding_bag")
     check_table(weight, "embedding_bag")

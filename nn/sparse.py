@@ -19,6 +19,8 @@ class SparseGradient:
     values  (K, D), the rows
     shape   (V, D)
 
+    It can be scaled, `0.5 * grad`, and made whole, `grad.to_dense()`.
+
     >>> import numpy as np
     >>> from hotloop import nn
     >>> layer = nn.Embedding(1000, 2, sparse=True)

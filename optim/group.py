@@ -39,11 +39,12 @@ class ParamGroup(dict):
                 _write(array, self.numbers(), before)
             changed = self.layout() != layout
         else:
-            super().__setitem__(key, value)
-            changed = True
             if key in shaping.NUMBERS:
+                shaping.check({**self, key: value}, self.rule)
                 # as many numbers as before, or more, or fewer
                 self.hyper.clear()
+            super().__setitem__(key, value)
+            changed = True
         if changed:
             for block in self.blocks:
                 block.current = False

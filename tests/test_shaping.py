@@ -154,6 +154,11 @@ def test_refuses(rng):
         optim.SGD(params, clipnorm=1.0)
     with pytest.raises(ValueError, match="Adafactor does not support clipvalue"):
         optim.Adafactor([{"params": params, "clipvalue": 1.0}])
+    # nor may they be set later
+    with pytest.raises(ValueError, match="Adafactor does not support clipvalue"):
+        optim.Adafactor(params).param_groups[0]["clipvalue"] = 1.0
+    with pytest.raises(ValueError, match="Invalid l1 value: -1"):
+        optim.SGD(params).param_groups[0]["l1"] = -1
     table = nn.Embedding(5, 3, sparse=True)
     optimizer = optim.SGD(table.parameters(), clipvalue=1.0)
     table(np.array([1, 2])).sum().backward()
