@@ -47,8 +47,8 @@ def test_gradients_that_are_not_wanted(backend, dtype, rng, kind):
     some = {"dgiven", "dproducts", "dout", "dw_hh", "dnorm_c"}
     gradients = {n: g if n in some else absent(dtype) for n, g in gradients.items()}
     backend(case.path("backward"), *case.backward(gradients))
-    for name in ("dgiven", "dw_hh"):
-        close(gradients[name], want[name])
+    for name in some & set(gradients) - {"dproducts", "dout"}:
+        close(gradients[name], want[name], name=name)
 
 
 @pytest.mark.parametrize("kind, flag", FORMS)
