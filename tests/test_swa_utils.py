@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 def pair():
     """The same small network with a batch norm, here and in torch, in float64."""
+    torch.manual_seed(0)
     theirs = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 1)).double()
     ours = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 1)).double()
     ours.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()})
