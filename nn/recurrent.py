@@ -20,8 +20,8 @@ class LSTM(RNNBase):
     Input (T, N, input_size), or (N, T, input_size) with batch_first, or (T, input_size); output the states of the last
     layer (T, N, directions * width), and (h, c) after the last step, (layers * directions, N, width) each. The keyword
     `lengths`, N integers, tells how many steps each sample has: past them the output is 0, the final states are those
-    of the last step, and the reverse direction begins there; what the input holds there does not count, but gradients
-    want it finite. A PackedSequence (nn.utils.rnn) makes the output one, too. Parameters as torch.nn.LSTM.
+    of the last step, and the reverse direction begins there; what the input holds there does not count. With a
+    PackedSequence (nn.utils.rnn) the output is one, too. Parameters as torch.nn.LSTM.
 
     Options, which cost nothing when off, with what they add to the parameters:
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from . import init
+from .creation import arange
 from .module import Module
+from .ops.select import masked_fill
 from .recurrent_checks import check_flags, probability
 from .recurrent_option_functions import (
     GRUOptionsFunction,
@@ -18,6 +20,7 @@ from .recurrent_option_functions import (
     input_part,
     zones,
 )
+from .tensor import Tensor
 
 __all__ = ["RecurrentOptions"]
 
@@ -77,6 +80,9 @@ class RecurrentOptions(Module):
         mask = dropout_mask(shape, dtype, device, self.recurrent_dropout if self.training else 0.0)
         zone = zones((x.shape[0], *shape), dtype, device, zone_h, self.training)
         parts = (2 * hidden, hidden) if self.mode == "GRU" else (self._gates * hidden,)
+        if lengths.size:
+            # padding may hold NaN, which 0 times its gradient would spread
+            x = masked_fill(x, arange(x.shape[0], device=device)[:, None, None] >= Tensor(lengths)[:, None], 0.0)
         given = input_part(x, w["weight_ih"], w.get("bias_ih"), w.get("gain_ih"), parts)
         common = given, *states, w["weight_hh"], w.get("bias_hh")
         if self.mode != "LSTM":

@@ -235,6 +235,25 @@ def test_nan_stays_with_its_sample(rng, kind):
     assert same(spoilt, clean)
 
 
+@kinds
+@pytest.mark.parametrize("options", [True, False])
+def test_what_padding_holds_does_not_count(rng, kind, options):
+    layer, lengths = getattr(nn, kind)(D, H, **OPTIONS[kind] if options else {}), np.arange(N) % (T + 1)
+    x, past = rng.standard_normal((T, N, D)).astype(np.float32), np.arange(T)[:, None] >= lengths
+    results = []
+    for value in (0, np.nan):
+        x[past] = value
+        given = nn.Tensor(x, requires_grad=True)
+        layer.zero_grad()
+        manual_seed(6)
+        y = layer(given, lengths=lengths)[0]
+        (y * y).sum().backward()
+        results.append([y.numpy(), given.grad, *(p.grad.copy() for p in layer.parameters())])
+    for clean, spoilt in zip(*results, strict=True):
+        assert same(spoilt, clean)
+    assert not results[1][1][past].any()
+
+
 def test_parameters_and_repr():
     layer = nn.LSTM(D, H, layer_norm=True, peepholes=True, recurrent_dropout=0.25, zoneout=(0.1, 0.05))
     shapes = {n: tuple(p.shape) for n, p in layer.named_parameters()}

@@ -78,7 +78,7 @@ def _through_time(
     for done in range(0, count, block):
         steps = min(block, count - done)
         start = first_of_block(done, steps, count, reverse)
-        gather(given, x, start, steps, begin, samples, n, d)
+        gather(given, x, lengths, start, steps, begin, samples, n, d)
         block_z = lines(gates, start * n, steps * n, width) if in_place else room
         input_products(block_z, width, 3 * h, steps * samples, given, d, w_ih, bias)
         for step in range(steps):
@@ -223,7 +223,7 @@ def _back_through_time(
             if t < most:
                 product(samples, h, 2 * h, matrix(dz_t, ldz, samples, True), w_rz, dh, h, True)
         rows = steps * samples
-        gather(given, x, start, steps, begin, samples, n, d)
+        gather(given, x, lengths, start, steps, begin, samples, n, d)
         weight_gradient(dw_ih, 3 * h, dz, ldz, rows, given, d, more)
         weight_gradient(dw_hh[: 2 * h * h], 2 * h, dz, ldz, rows, states, h, more)
         weight_gradient(dw_hh[2 * h * h :], h, dz[3 * h :], ldz, rows, states if reset_after else products, h, more)

@@ -69,7 +69,7 @@ def _through_time(begin, end, y, hn, cn, gates, c, x, w_ih, w_hh, w_hr, bias, le
     for done in range(0, count, block):
         steps = min(block, count - done)
         start = first_of_block(done, steps, count, reverse)
-        gather(given, x, start, steps, begin, samples, n, d)
+        gather(given, x, lengths, start, steps, begin, samples, n, d)
         block_z = lines(gates, start * n, steps * n, width) if in_place else room
         input_products(block_z, width, width, steps * samples, given, d, w_ih, bias)
         for step in range(steps):
@@ -213,7 +213,7 @@ def _back_through_time(
             if t < most:
                 product(samples, p, width, matrix(dz[top * ldz :], ldz, samples, True), w_hh, dh, p, True)
         rows = steps * samples
-        gather(given, x, start, steps, begin, samples, n, d)
+        gather(given, x, lengths, start, steps, begin, samples, n, d)
         weight_gradient(dw_ih, width, dz, ldz, rows, given, d, more)
         weight_gradient(dw_hh, width, dz, ldz, rows, before, p, more)
         weight_gradient(dw_hr, p, dout, p, rows, made, h, more)

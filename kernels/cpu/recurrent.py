@@ -136,10 +136,15 @@ def row(array, at, width):
 
 
 @compiled
-def gather(target, source, start, steps, begin, samples, n, width):
-    """Rows of samples begin .. of steps start .., side by side."""
+def gather(target, source, lengths, start, steps, begin, samples, n, width):
+    """Rows of samples begin .. of steps start .., side by side; past a sample's end zeros: padding may hold NaN."""
+    zero = target.dtype.type(0)
     for step in range(steps):
         copy(lines(target, step * samples, samples, width), lines(source, (start + step) * n + begin, samples, width))
+        if lengths.size:
+            for i in range(samples):
+                if start + step >= lengths[begin + i]:
+                    fill(row(target, step * samples + i, width), zero)
 
 
 @compiled

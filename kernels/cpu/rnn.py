@@ -59,7 +59,7 @@ def _through_time(begin, end, y, hn, x, w_ih, w_hh, bias, lengths, reverse, relu
     for done in range(0, count, block):
         steps = min(block, count - done)
         start = first_of_block(done, steps, count, reverse)
-        gather(given, x, start, steps, begin, samples, n, d)
+        gather(given, x, lengths, start, steps, begin, samples, n, d)
         # all samples: states are computed where they are kept
         block_z = lines(y, start * n, steps * n, h) if samples == n else room
         input_products(block_z, h, h, steps * samples, given, d, w_ih, bias)
@@ -160,7 +160,7 @@ def _back_through_time(
             if t < most:
                 product(samples, h, h, matrix(dz_t, ldz, samples, True), w_hh, dh, h, True)
         rows = steps * samples
-        gather(given, x, start, steps, begin, samples, n, d)
+        gather(given, x, lengths, start, steps, begin, samples, n, d)
         weight_gradient(dw_ih, h, dz, ldz, rows, given, d, more)
         weight_gradient(dw_hh, h, dz, ldz, rows, states, h, more)
         add_rows(total, dz, ldz, rows)
