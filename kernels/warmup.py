@@ -30,7 +30,7 @@ COMMON = (
     "dropout.dropout_forward",
     "dropout.dropout_backward",
     "elementwise",
-    "sgd",
+    "sgd.sgd_update",
     "adam",
 )
 
