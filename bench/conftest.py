@@ -89,7 +89,7 @@ def clock(benchmark):
                 info["% of AMX peak"] = 100 * flops / seconds / ceilings.amx_flops()
         if moved:
             info["GB/s"] = moved / seconds / 1e9
-            footprint = moved / 2 if in_place else moved
+            footprint = moved / 1.5 if in_place else moved
             info["% of bandwidth"] = 100 * moved / seconds / ceilings.bandwidth(footprint, in_place)
 
     return run

@@ -225,7 +225,7 @@ HEAD = """# What the kernels reach
 Written by `make bench`. Times are medians of one call after warm-up; every result was compared with a float64
 reference before the clock started. One thread is a whole process on one core. The last column is how many times faster
 than the best peer hotloop is: under 1 is a loss. "Of the ceiling" is measured in the same run: fused multiply-adds, or
-bytes moved by a copy or an in-place update of the same footprint. Contestants of a workload run one after the other,
+bytes moved by a copy or by `a += s * b` over the same footprint. Contestants of a workload run one after the other,
 with a pause between them: workers of some spin for milliseconds, and AMX keeps a core's clock low for a while.
 """
 
