@@ -18,31 +18,25 @@ STEPS = 100
 TARGET = 5  # times the best peer's speed
 
 
-def stream_hotloop(xs, states, parameters):
-    layer, _, start = layer_hotloop("LSTM", xs[0], states, parameters)
-    xs = [hotloop.tensor(x) for x in xs]
-
+def stepping(layer, xs, start):
     def run():
         state = start
         for x in xs:
             state = layer(x, state)
         return state
 
-    return hotloop.inference_mode(), run
+    return run
+
+
+def stream_hotloop(xs, states, parameters):
+    layer, _, start = layer_hotloop("LSTM", xs[0], states, parameters)
+    return hotloop.inference_mode(), stepping(layer, [hotloop.tensor(x) for x in xs], start)
 
 
 def stream_torch(xs, states, parameters):
     layer, _, start = layer_torch("LSTM", xs[0], states, parameters)
     torch = peer("torch")
-    xs = list(map(torch.from_numpy, xs))
-
-    def run():
-        state = start
-        for x in xs:
-            state = layer(x, state)
-        return state
-
-    return torch.inference_mode(), run
+    return torch.inference_mode(), stepping(layer, list(map(torch.from_numpy, xs)), start)
 
 
 def stream_jax(xs, states, parameters):
