@@ -138,6 +138,8 @@ class LBFGS(Optimizer):
         def evaluate() -> tuple[Any, float, Any]:
             with enable_grad():
                 loss = closure()
+            if loss is None:
+                raise TypeError("LBFGS.step: expected closure to return the loss, got None")
             self._settle()
             return loss, float(loss), self._gradient()
 

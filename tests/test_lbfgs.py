@@ -270,6 +270,8 @@ def test_refuses():
     params = [nn.Parameter(np.zeros(2)), nn.Parameter(np.zeros(2, np.float32))]
     with pytest.raises(TypeError, match="closure"):
         optim.LBFGS(params[:1]).step()
+    with pytest.raises(TypeError, match="closure to return the loss, got None"):
+        optim.LBFGS(params[:1]).step(lambda: None)
     with pytest.raises(ValueError, match="expected one group"):
         optim.LBFGS([{"params": params[:1]}, {"params": params[1:]}])
     with pytest.raises(ValueError, match="2 kinds"):
