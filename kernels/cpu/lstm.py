@@ -156,7 +156,7 @@ def _back_through_time(
 ):  # fmt: skip
     """All steps of samples begin .. end from the last to the first, and their part of the weights' gradients.
 
-    Arrays are flat; sizes: T, N, D, H and P. grads: dw_ih, dw_hh, dw_hr. spare, totals: see lstm_backward.
+    Arrays are flat; sizes: T, N, D, H and P. grads: dw_ih, dw_hh, dw_hr. spare, totals: see room_for_shares.
     """
     (count, n, d, h, p), samples, chunk, width = sizes, end - begin, begin // grain, 4 * sizes[3]
     ldz, rows, projects = padded(width), block * samples, w_hr.data.size > 0
@@ -245,18 +245,9 @@ def lstm_backward(
     states = weights(4, w_hh, False, samples, count * n)
     prepare_product(y)
     outputs = (flat(dx), flat(dh0), flat(dc0), grads, spare, totals, flat(dy), flat(dhn), flat(dcn))
-    arguments = (
-        flat(x),
-        flat(h0),
-        flat(c0),
-        flat(y),
-        flat(gates),
-        flat(c),
-        inputs,
-        states,
-        matrix(flat(w_hr), h, h, False),
-    )
-    arguments = (grain, *outputs, *arguments, lengths, reverse, accumulate, block, (count, n, d, h, p))
+    projection = matrix(flat(w_hr), h, h, False)
+    saved = flat(x), flat(h0), flat(c0), flat(y), flat(gates), flat(c), inputs, states, projection
+    arguments = (grain, *outputs, *saved, lengths, reverse, accumulate, block, (count, n, d, h, p))
     parallel_for(_back_through_time, n, grain, arguments)
     add_shares(grads, spare, totals, chunks)
     hand_over(db_ih, totals, accumulate)

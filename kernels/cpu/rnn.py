@@ -124,7 +124,7 @@ def _back_through_time(
 ):  # fmt: skip
     """All steps of samples begin .. end from the last to the first, and their part of the weights' gradients.
 
-    Arrays are flat; sizes: T, N, D and H. grads: dw_ih, dw_hh. spare, totals: see rnn_backward.
+    Arrays are flat; sizes: T, N, D and H. grads: dw_ih, dw_hh. spare, totals: see room_for_shares.
     """
     (count, n, d, h), samples, chunk = sizes, end - begin, begin // grain
     ldz, rows = padded(h), block * samples

@@ -6,10 +6,7 @@ outside the loops: those that stay inside them cost no memory traffic.
 
 from ..jit import compiled, kernel, parallel_for
 from .grouping import check_rows, first_from
-from .rule import descent, pulled
-
-# a chunk is tens of microseconds of memory traffic
-GRAIN = 32768
+from .rule import GRAIN, descent, pulled
 
 
 @compiled
