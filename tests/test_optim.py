@@ -128,17 +128,19 @@ def test_a_step_allocates_nothing(rng, rule):
     params = parameters(rng, (300, 300), (300,), (7,))
     optimizer = rule(params)
     steps(rng, optimizer, params, 3)
-    # the thread that reads what a process beside these tests says may allocate meanwhile, but not three times
-    for _ in range(3):
-        gc.collect()
-        tracemalloc.start()
-        for _ in range(50):
-            optimizer.step()
-        left, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        if left < 4096 and peak < 16384:
-            break
-    assert left < 4096 and peak < 16384, (left, peak)
+    gc.collect()
+    tracemalloc.start()
+    left, peak = [], []
+    for _ in range(51):
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        optimizer.step()
+        after, top = tracemalloc.get_traced_memory()
+        left.append(after - before)
+        peak.append(top - before)
+    tracemalloc.stop()
+    # what a step allocates it allocates in each; another thread of the tests allocates in a few
+    assert np.median(left) == 0 and np.median(peak) < 8192, (left, peak)
 
 
 def test_zero_grad(rng, rule):
