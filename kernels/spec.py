@@ -65,9 +65,12 @@ class Spec:
     arguments: tuple[Argument, ...]
     names: tuple[str, ...] = field(default=())
 
-    def refusal(self, args):
-        """The exception for arguments that the kernel refuses, or None: types first, then shapes."""
-        return _type_refusal(self, args) or _shape_refusal(self, args)
+    def refusal(self, args, halves=()):
+        """The exception for arguments that the kernel refuses, or None: types first, then shapes.
+
+        halves  floating dtypes that are admitted besides float32 and float64
+        """
+        return _type_refusal(self, args, (*FLOATS, *halves)) or _shape_refusal(self, args)
 
 
 def parse(function):
@@ -136,7 +139,7 @@ def _guard(arg):
     return f"{arg.name}.size != 0 and " if arg.optional else ""
 
 
-def _type_refusal(spec, args):
+def _type_refusal(spec, args, floats):
     if len(args) != len(spec.arguments):
         return TypeError(f"{spec.name}: expected {len(spec.arguments)} arguments {spec.names}, got {len(args)}")
     floating = same = None
@@ -152,9 +155,11 @@ def _type_refusal(spec, args):
             return TypeError(f"{where}: expected an array of shape {arg.shape}, got {type(value).__name__}")
         dtype = np.dtype(value.dtype)
         if not arg.dtype:
-            floating = floating or (dtype if dtype in FLOATS else None)
+            floating = floating or (dtype if dtype in floats else None)
             if floating is None or dtype != floating:
-                expected = "float32 or float64" if floating is None else f"{floating} as the arguments before it"
+                expected = (
+                    " or ".join(map(str, floats)) if floating is None else f"{floating} as the arguments before it"
+                )
                 return TypeError(f"{where}: expected {expected}, got {dtype}")
         elif arg.dtype == "same":
             same = same or dtype

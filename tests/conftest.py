@@ -15,7 +15,11 @@ from functools import partial
 import hypothesis
 import numpy as np
 import pytest
+import simulator
 from helpers import DTYPES, Backend, cuda_missing, python, run_tests
+
+if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
+    simulator.install()
 
 hypothesis.settings.register_profile("hotloop", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("hotloop")

@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 import pytest
-from helpers import Backend, absent, agree, close, poison, python, require_cuda
+from helpers import ROOT, Backend, absent, agree, close, poison, python, require_cuda
 
 # in the simulator NumPy computes, and warns where a device is silent: 0 / 0 of an empty mean, integers that wrap
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in scalar:RuntimeWarning")
@@ -17,17 +17,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in scalar:RuntimeW
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 STATE = np.array([0x0123456789ABCDEF, 2**32 - 3], np.uint64)
 LINEAR = [(0, 3, 2), (1, 1, 1), (2, 0, 3), (5, 7, 3), (9, 4, 6)]
-# module: names of its sizes, small enough for the simulator
-SMALL = {
-    "target": {"THREADS": 4, "BLOCKS": 3},
-    "gemm": {"LANES": 2, "THREAD_TILE": 2, "SIDE": 4, "DEPTH": 3},
-    "linear": {"SUM_COLUMNS": 4, "SUM_ROWS": 2},
-    "loss": {"LANES": 4},
-    "cross_entropy": {"LANES": 4},
-}
 
 
-@pytest.mark.process(__file__, env={"NUMBA_ENABLE_CUDASIM": "1"}, needs="numba_cuda")
+@pytest.mark.process(
+    __file__, str(ROOT / "tests/test_cuda_kernels.py"), env={"NUMBA_ENABLE_CUDASIM": "1"}, needs="numba_cuda"
+)
 def test_in_the_simulator(process):
     process()
 
@@ -45,15 +39,8 @@ def test_is_available_never_raises():
 
 
 @pytest.fixture
-def device(monkeypatch):
-    """The backend, its blocks made small where they are simulated."""
+def device():
     require_cuda()
-    from hotloop.kernels import cuda
-
-    if SIMULATED:
-        for module, sizes in SMALL.items():
-            for name, value in sizes.items():
-                monkeypatch.setattr(getattr(cuda, module), name, value)
     return Backend("cuda")
 
 

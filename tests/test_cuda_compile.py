@@ -1,161 +1,179 @@
-"""Every CUDA kernel compiles to PTX for Hopper (cc 9.0), with no GPU and no driver: NVVM alone.
+"""Every CUDA kernel compiles for Hopper, and the real assembler takes it, with no GPU and no driver.
 
-The public kernels run as they are; where they would launch, the launch's types are compiled instead.
+The public kernels run on arrays over no memory; where they would launch, the launch is compiled instead, for the types of
+its arguments: PTX by NVVM, machine code by nvJitLink.
 """
 
 import re
 import types as python_types
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from cuda_cases import every, gathered
 
-# float64 on purpose: long sums, Box and Muller's transform, steps and hyper-parameters, numbers given as Python's
-DOUBLE = {
-    "reduce_values",
-    "_count",
-    "_samples",
-    "_normal",
-    "_step",
-    "_begin",
-    "_pass",
-    "_fill",
-    "_arange",
-    "_copy",
-    "_uniform_double",
-}
+HOPPER, AMPERE = (9, 0, "a"), (8, 0)
 
 
-@pytest.fixture
-def compiled(monkeypatch):
-    """{name of the device kernel: PTX of every launch}, filled while public kernels are called."""
-    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
-    from numba import cuda
+class Compiled(NamedTuple):
+    ptx: str
+    registers: int
+    spilled: int  # bytes stored to local memory for want of registers
+    shared: int
 
-    if "simulator" in cuda.jit.__module__:
-        pytest.skip("the simulator has no compiler")
-    from numba.cuda import dispatcher, types
 
-    pathfinder = pytest.importorskip("cuda.pathfinder", reason="numba-cuda's toolkit is not installed")
+def without_compiler():
+    """Why nothing can be compiled here, in words; empty where it can."""
     try:
-        for library in ("nvvm", "nvrtc"):
+        import numba_cuda  # noqa: F401
+        from cuda import pathfinder
+        from numba import cuda
+    except ImportError:
+        return "numba-cuda is not installed"
+    if "simulator" in cuda.jit.__module__:
+        return "the simulator has no compiler"
+    try:
+        for library in ("nvvm", "nvrtc", "nvJitLink"):
             pathfinder.load_nvidia_dynamic_lib(library)
     except pathfinder.DynamicLibNotFoundError:
-        pytest.skip("no NVVM or NVRTC here: the extras cuda12 and cuda13 bring them")
-    from hotloop.kernels.cuda import target
-    from hotloop.kernels.cuda.array import Array
+        return "no NVVM, NVRTC or nvJitLink here: the extras cuda12 and cuda13 bring them"
+    return ""
 
-    found: dict[str, list[str]] = {}
 
-    def type_of(value):
+class Compiler:
+    """Compiles what public kernels launch; `run(path, args)` gives {name of device function: [Compiled]}."""
+
+    def __init__(self, monkeypatch):
+        from hotloop.kernels.cuda import memory, status, target
+        from numba.cuda import dispatcher
+
+        device = python_types.SimpleNamespace(compute_capability=HOPPER[:2], id=0)
+        monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
+        monkeypatch.setattr(target, "launch", self.launch)
+        # where arrays begin: on a boundary that wide loads want, or off it
+        self.address = 256
+        monkeypatch.setattr(memory, "take", lambda size: (self.address, self))
+        monkeypatch.setattr(memory, "_default", memory.Pool())
+        monkeypatch.setattr(memory._here, "pool", memory._default)
+        monkeypatch.setattr(status, "word", lambda: memory.empty((1,), np.int32))
+        self.monkeypatch, self.known, self.found = monkeypatch, {}, {}
+
+    def run(self, path, args, cc=HOPPER):
+        import importlib
+
+        from hotloop.kernels.cuda import memory, target
+
+        module = importlib.import_module(f"hotloop.kernels.cuda.{path.split('.')[0]}")
+        # modules hold `launch` by name
+        for name, there in list(__import__("sys").modules.items()):
+            if name.startswith("hotloop.kernels.cuda.") and getattr(there, "launch", None) not in (None, self.launch):
+                self.monkeypatch.setattr(there, "launch", self.launch)
+        self.found, self.cc = {}, cc
+        self.monkeypatch.setattr(target, "compute_capability", lambda: cc[:2])
+        for self.address in (256, 264):
+            memory.empty_cache()
+            device = [memory.empty(a.shape, a.dtype) if isinstance(a, np.ndarray) else a for a in args]
+            getattr(module, path.split(".")[1])(*device)
+        return self.found
+
+    def launch(self, function, grid, block, stream, *args, shared=0):
+        if 0 in (grid if isinstance(grid, tuple) else (grid,)):
+            return
+        signature = tuple(map(self.type_of, args))
+        key = function, signature, self.cc
+        if key not in self.known:
+            self.known[key] = self.compile(function, signature)
+        versions = self.found.setdefault(function.py_func.__name__, [])
+        if self.known[key] not in versions:
+            versions.append(self.known[key])
+
+    def type_of(self, value):
+        from hotloop.kernels.cuda.array import Array
+        from hotloop.kernels.cuda.half import stored_as
+        from numba.cuda import types
+
         if isinstance(value, Array):
+            name = stored_as(value.dtype).name
             layout = "C" if value.flags.c_contiguous else "A"
-            return types.Array(getattr(types, value.dtype.name), value.ndim, layout)
+            return types.Array(types.boolean if name == "bool" else getattr(types, name), value.ndim, layout)
         if isinstance(value, (bool, np.bool_)):
             return types.boolean
         if isinstance(value, np.generic):
             return getattr(types, value.dtype.name)
         return types.int64 if isinstance(value, int) else types.float64
 
-    def compile_instead(function, configuration):
-        def launched(*args):
-            signature = types.void(*map(type_of, args))
-            ptx, _ = cuda.compile_ptx(function.py_func, signature, cc=(9, 0))
-            found.setdefault(function.py_func.__name__, []).append(ptx)
+    def compile(self, function, signature):
+        from cuda.core import Linker, LinkerOptions, ObjectCode
+        from numba import cuda
+        from numba.cuda import types
 
-        return launched
-
-    device = python_types.SimpleNamespace(compute_capability=(9, 0))
-    monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
-    monkeypatch.setattr(dispatcher.CUDADispatcher, "__getitem__", compile_instead)
-    monkeypatch.setattr(target, "_numba_array", lambda array: array)
-    monkeypatch.setattr(target, "empty", fake)
-    monkeypatch.setattr("hotloop.kernels.cuda.status._words", python_types.SimpleNamespace(array=fake(1, np.int32)))
-    for module in ("elementwise", "adam"):
-        monkeypatch.setattr(f"hotloop.kernels.cuda.{module}.empty", fake)
-    return found
-
-
-def fake(shape, dtype):
-    """An Array over no memory."""
-    from hotloop.kernels.cuda.array import Array
-
-    return Array(None, 0, (shape,) if isinstance(shape, int) else shape, dtype)
+        options = {
+            k: v for k, v in function.targetoptions.items() if k in ("fastmath", "launch_bounds", "max_registers")
+        }
+        ptx, _ = cuda.compile_ptx(function.py_func, types.void(*signature), cc=self.cc, **options)
+        architecture = "sm_" + "".join(map(str, self.cc))
+        options = LinkerOptions(arch=architecture, ptxas_options=["-v"])
+        linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
+        linker.link("cubin")
+        said = linker.get_info_log()
+        registers = int(re.search(r"Used (\d+) registers", said)[1])
+        spilled = int(re.search(r"(\d+) bytes spill stores", said)[1])
+        shared = re.search(r"(\d+) bytes smem", said)
+        return Compiled(ptx, registers, spilled, int(shared[1]) if shared else 0)
 
 
-def arguments(spec, dtype):
-    """Arguments of every documented shape, each letter a size of its own, that a kernel admits."""
-    sizes: dict[str, int] = {}
-
-    def size(dim):
-        for letter in re.findall(r"[A-Z][A-Z0-9]*", dim):
-            sizes.setdefault(letter, 8)
-        return eval(dim, dict(sizes))
-
-    for argument in spec.arguments:
-        if not argument.is_array:
-            yield {"float": 0.25, "int": 1, "bool": False}[argument.kind]
-            continue
-        kind = np.dtype(dtype if argument.dtype in ("", "any", "same") else argument.dtype)
-        yield fake((24,) if argument.any_shape else tuple(map(size, argument.dims)), kind)
+@pytest.fixture
+def compiler(monkeypatch):
+    if why := without_compiler():
+        pytest.skip(why)
+    return Compiler(monkeypatch)
 
 
-def every_kernel():
-    import importlib
-    import pkgutil
-
-    package = importlib.import_module("hotloop.kernels.cuda")
-    for info in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"{package.__name__}.{info.name}")
-        for name, kernel in vars(module).items():
-            if re.search(r"_(forward|backward|update)$", name) and kernel.__module__ == module.__name__:
-                yield info.name, name, kernel
-
-
-def test_every_kernel_compiles(compiled):
-    from hotloop.kernels import spec
-
-    def call(module, name, kernel, dtype):
-        ref = __import__(f"hotloop.kernels.ref.{module}", fromlist=[name])
-        args = list(arguments(spec.parse(getattr(ref, name)), dtype))
-        names = list(spec.parse(getattr(ref, name)).names)
-        if name == "randint_forward":
-            args[names.index("low")], args[names.index("high")] = -2, 5
-        if module in ("loss", "cross_entropy"):
-            args[names.index("loss" if "loss" in names else "dloss")] = fake((1,), dtype)
-        kernel(*args)
-
-    count = 0
-    for module, name, kernel in every_kernel():
-        for dtype in (np.float32, np.float64):
-            before = {k: len(v) for k, v in compiled.items()}
-            call(module, name, kernel, dtype)
-            fresh = {k: v[before.get(k, 0) :] for k, v in compiled.items() if len(v) > before.get(k, 0)}
-            assert fresh, f"{module}.{name} launches nothing"
-            count += len(fresh)
-            for function, texts in fresh.items():
-                for ptx in texts:
-                    assert ".target sm_90" in ptx
-                    if dtype == np.float32 and function not in DOUBLE:
-                        assert ".f64" not in ptx, f"{module}.{name}: float64 in the float32 kernel {function}"
-    assert count > 60
+def test_every_kernel_assembles(compiler):
+    double, count = gathered("DOUBLE"), 0
+    for name, case in every(np.float32):
+        for function, versions in compiler.run(case.path, case.args).items():
+            for version in versions:
+                assert ".target sm_90a" in version.ptx
+                assert version.spilled == 0 or function not in gathered("CORES"), f"{name}: {function} spills"
+                if function not in double:
+                    assert ".f64" not in version.ptx, f"{name}: float64 in the float32 kernel {function}"
+                count += 1
+    assert count > 200
 
 
-def test_the_tile_product_keeps_its_sums_in_registers(compiled):
-    from hotloop.kernels.cuda import gemm
+def test_float64_and_halves_assemble(compiler):
+    """The first case of each kernel."""
+    from hotloop.kernels.cuda.half import HALVES
 
-    y, a, b = (fake((96, 96), np.float32) for _ in range(3))
-    gemm.matmul_forward(y, a, b, False, True, False)
-    (ptx,) = compiled["tile_product"]
-    assert ptx.count("fma.rn.f32") >= gemm.DEPTH * gemm.THREAD_TILE**2
-    assert ".local" not in ptx, "the sums spill to local memory"
-    assert len(re.findall(r"\.shared \.align", ptx)) == 2
+    for dtype, function in ((np.float64, "cases"), *((half, "half_cases") for half in HALVES)):
+        seen = set()
+        for _, case in every(dtype, function):
+            if case.path not in seen:
+                seen.add(case.path)
+                compiler.run(case.path, case.args)
 
 
-def test_uniform_rounds_its_product(compiled):
+@pytest.mark.parametrize("cc", [HOPPER, AMPERE], ids=["sm_90a", "sm_80"])
+def test_cores(compiler, cc):
+    """The tiles that everything stands on keep their sums in registers and use the instructions they are made of."""
+    cores, seen = gathered("CORES"), set()
+    for name, case in every(np.float32):
+        for function, versions in compiler.run(case.path, case.args, cc).items():
+            for version in versions if function in cores else ():
+                seen.add(function)
+                assert version.spilled == 0, f"{name}: {function} spills {version.spilled} bytes for {cc}"
+                for instruction, least in cores[function].items():
+                    found = version.ptx.count(instruction)
+                    assert found >= least, f"{name}: {function}: {found} of {instruction}, expected {least}"
+    assert seen or not cores
+
+
+def test_uniform_rounds_its_product(compiler):
     """A fused multiply-add would give other bits than the CPU."""
-    from hotloop.kernels.cuda import random
+    from cuda_cases import case
 
-    random.uniform_forward(fake(64, np.float32), fake(2, np.uint64), 0.1, 0.7)
-    (ptx,) = compiled["_uniform_single"]
-    assert "mul.rn.f32" in ptx
-    assert "fma" not in ptx
+    args = np.zeros(64, np.float32), np.zeros(2, np.uint64), 0.1, 0.7
+    (version,) = compiler.run(*case("random.uniform_forward", *args)[:2])["_uniform_single"]
+    assert "mul.rn.f32" in version.ptx
+    assert "fma" not in version.ptx

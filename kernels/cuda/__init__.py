@@ -6,8 +6,6 @@ when they are first named. Arrays never travel between host and device but by `t
 
 import importlib
 
-import numpy as np
-
 
 def __getattr__(name):
     if name.startswith("_"):
@@ -34,9 +32,9 @@ def is_available() -> bool:
 
 def empty(shape, dtype):
     """A fresh C-contiguous array on the current device; contents undefined."""
-    from . import target
+    from . import memory
 
-    return target.empty(shape, dtype)
+    return memory.empty(shape, dtype)
 
 
 def adopt(array):
@@ -48,28 +46,20 @@ def adopt(array):
 
 def to_device(array):
     """A copy of a NumPy array on the current device."""
-    from .target import adopt, cuda
+    from . import copies
 
-    return adopt(cuda.to_device(np.ascontiguousarray(array).reshape(-1))).reshape(np.shape(array))
+    return copies.to_device(array)
 
 
 def to_host(array):
     """A copy of a CUDA array as a NumPy array. Waits for the kernels before it, and raises what they found wrong."""
-    from . import status
-    from .target import adopt, native
+    from . import copies
 
-    array = adopt(array)
-    if not array.flags.c_contiguous:
-        array = importlib.import_module(f"{__name__}.elementwise").packed(array)
-    host = native(array.reshape(-1)).copy_to_host().reshape(array.shape)
-    status.raise_pending()
-    return host
+    return copies.to_host(array)
 
 
 def synchronize():
     """Wait for every kernel of the current device, and raise what they found wrong."""
-    from . import status
-    from .target import cuda
+    from . import copies
 
-    cuda.synchronize()
-    status.raise_pending()
+    copies.synchronize()

@@ -5,7 +5,8 @@ Not yet run on hardware.
 
 from .. import scalar
 from ..template import define
-from .target import cuda, formulas, jit, kernel, spread
+from .functions import formulas
+from .target import cuda, jit, kernel, spread
 
 __all__ = ["cuda", "jit", "kernel", "spread"]  # what the sources below use
 

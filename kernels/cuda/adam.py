@@ -6,8 +6,9 @@ rate. Not yet run on hardware.
 
 import numpy as np
 
+from .functions import sqrt
 from .rule import descent
-from .target import cuda, empty, jit, kernel, launch, spread, sqrt
+from .target import cuda, empty, jit, kernel, launch, spread
 
 
 @jit

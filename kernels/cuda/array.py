@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .half import stored_as
+
 
 class Flags(NamedTuple):
     """The flags that layers and checks ask for, by NumPy's names."""
@@ -43,6 +45,11 @@ class Array:
             "data": (pointer, False),
             "version": 3,
         }
+
+    @property
+    def numba_interface(self) -> dict:
+        """The interface with a dtype that Numba knows: bfloat16 as uint16."""
+        return self.__cuda_array_interface__ | {"typestr": stored_as(self.dtype).str}
 
     def __array__(self, *args, **kwargs):
         raise TypeError("a CUDA array is no NumPy array: kernels.cuda.to_host or Tensor.cpu() copies it to the host")

@@ -6,13 +6,14 @@ them, in registers. The rows and columns of a thread lie LANES apart, so that ne
 Not yet tuned: no double buffering, no wide loads, no tensor cores.
 """
 
-from .target import cuda, formulas, jit, kernel, launch
+from .functions import formulas
+from .target import SIMULATOR, cuda, jit, kernel, launch
 
 # threads along each side of a block, and results of a thread along each side
-LANES = 16
-THREAD_TILE = 4
+LANES = 2 if SIMULATOR else 16
+THREAD_TILE = 2 if SIMULATOR else 4
 SIDE = LANES * THREAD_TILE
-DEPTH = 16
+DEPTH = 3 if SIMULATOR else 16
 
 activate = formulas["activate"]
 

@@ -6,11 +6,12 @@ activation it is dy), then two products and a column sum. Not yet run on hardwar
 
 from ..fused import check_activation, check_kept
 from . import empty
+from .functions import formulas
 from .gemm import product
-from .target import cuda, formulas, jit, kernel, launch, spread
+from .target import SIMULATOR, cuda, jit, kernel, launch, spread
 
 # columns, and rows between them, of a block of the column sum
-SUM_COLUMNS, SUM_ROWS = 32, 8
+SUM_COLUMNS, SUM_ROWS = (4, 2) if SIMULATOR else (32, 8)
 
 activate_grad = formulas["activate_grad"]
 

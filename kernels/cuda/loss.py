@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from .target import cuda, jit, kernel, spread
+from .target import SIMULATOR, cuda, jit, kernel, spread
 
 NONE, MEAN, SUM = 0, 1, 2
 
 # threads of a block that reduces: a power of two
-LANES = 128
+LANES = 4 if SIMULATOR else 128
 
 
 @jit

@@ -7,7 +7,9 @@ bit. Not yet run on hardware.
 import numpy as np
 
 from .. import philox as formulas
-from .target import cuda, device, jit, kernel, launch, log, rounded_product, spread, sqrt
+from .functions import log, sqrt
+from .ptx import rounded_product
+from .target import cuda, device, jit, kernel, launch, spread
 
 _MASK, _HALF, _ZERO, _ONE = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(0), np.uint64(1)
 

@@ -1,0 +1,59 @@
+"""Sums and maxima over the threads of a warp and of a block, always in the same order: the same bits every time.
+
+A butterfly of shuffles in each warp; then every warp reduces what the warps found. All threads of the block call these,
+and all get the result. Blocks are one-dimensional, of whole warps, and of WARP warps at most.
+"""
+
+from .ptx import shuffle_xor
+from .target import WARP, cuda, device
+
+# words of shared memory that a reduction over a block needs, in the type of the value
+WARPS = WARP
+
+
+@device
+def warp_sum(value):
+    lane = WARP // 2
+    while lane > 0:
+        value += shuffle_xor(value, lane)
+        lane //= 2
+    return value
+
+
+@device
+def warp_max(value):
+    """The largest; a NaN anywhere is not lost."""
+    lane = WARP // 2
+    while lane > 0:
+        other = shuffle_xor(value, lane)
+        # other is NaN, or larger
+        if not other <= value:
+            value = other if value == value else value
+        lane //= 2
+    return value
+
+
+@device
+def block_sum(parts, value):
+    """parts  (WARPS,) shared array of the type of `value`; used again only behind the barriers in here."""
+    thread = cuda.threadIdx.x
+    value = warp_sum(value)
+    cuda.syncthreads()
+    if thread % WARP == 0:
+        parts[thread // WARP] = value
+    cuda.syncthreads()
+    lane = thread % WARP
+    return warp_sum(parts[lane] if lane < (cuda.blockDim.x + WARP - 1) // WARP else parts.dtype.type(0))
+
+
+@device
+def block_max(parts, value):
+    """As block_sum; parts[0], the first warp's, stands in for warps that are not there."""
+    thread = cuda.threadIdx.x
+    value = warp_max(value)
+    cuda.syncthreads()
+    if thread % WARP == 0:
+        parts[thread // WARP] = value
+    cuda.syncthreads()
+    lane = thread % WARP
+    return warp_max(parts[lane] if lane < (cuda.blockDim.x + WARP - 1) // WARP else parts[0])

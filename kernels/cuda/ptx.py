@@ -1,0 +1,189 @@
+"""Single instructions: wide loads, 16-bit floats, shuffles and whatever else Numba has no word for.
+
+All that is specific to numba-cuda's way of emitting LLVM and PTX is here; a move to its successor rewrites this file.
+`instruction` makes a device function of a line of PTX. In the simulator the names come from simulated.py, with the same
+arguments, results and layouts of fragments, so that the code around them runs.
+"""
+
+from .target import SIMULATOR, cuda, device
+
+# elements of a load4 or store4
+VECTOR = 4
+
+if SIMULATOR:
+    from .simulated import load4, narrow, rounded_product, shuffle_xor, store4, wide
+else:
+    from llvmlite import ir
+    from numba.cuda.extending import intrinsic
+
+    from .target import types
+
+    # letters of PTX's constraints: LLVM's type of the register, and Numba's
+    _REGISTERS = {
+        "f": (ir.FloatType(), types.float32),
+        "d": (ir.DoubleType(), types.float64),
+        "h": (ir.IntType(16), types.uint16),
+        "r": (ir.IntType(32), types.uint32),
+        "l": (ir.IntType(64), types.uint64),
+    }
+
+    def instruction(name, text, gives, takes, memory=False):
+        """A device function that emits `text`: $0, $1 ... are first the results, then the arguments.
+
+        gives, takes  a letter of _REGISTERS for each: "ffff" gives four float32. Arguments are cast as in a call.
+        memory        whether it reads or writes memory, or orders what does
+        """
+        given, taken = [_REGISTERS[c] for c in gives], [_REGISTERS[c] for c in takes]
+        constraints = [f"={c}" for c in gives] + list(takes) + ["~{memory}"] * memory
+
+        def build(*args):
+            if not given:
+                result = types.void
+            else:
+                result = given[0][1] if len(given) == 1 else types.UniTuple(given[0][1], len(given))
+            signature = result(*(kind for _, kind in taken))
+
+            def codegen(context, builder, signature, values):
+                registers = [real for real, _ in given]
+                out = (
+                    ir.VoidType() if not given else registers[0] if len(given) == 1 else ir.LiteralStructType(registers)
+                )
+                function = ir.FunctionType(out, [real for real, _ in taken])
+                # without a result it is there for its effect
+                assembly = ir.InlineAsm(function, text, ",".join(constraints), side_effect=memory or not given)
+                value = builder.call(assembly, values)
+                if not given:
+                    return context.get_dummy_value()
+                if len(given) == 1:
+                    return value
+                return _tuple(
+                    context,
+                    builder,
+                    signature.return_type,
+                    [builder.extract_value(value, i) for i in range(len(given))],
+                )
+
+            return signature, codegen
+
+        names = ", ".join(f"a{i}" for i in range(len(takes)))
+        scope = {"build": build}
+        exec(f"def {name}(typingctx{', ' if names else ''}{names}):\n    return build({names})\n", scope)
+        return intrinsic(scope[name])
+
+    def _tuple(context, builder, kind, values):
+        out = ir.Constant(context.get_value_type(kind), ir.Undefined)
+        for i, value in enumerate(values):
+            out = builder.insert_value(out, value, i)
+        return out
+
+    def _wide_type(kind):
+        """The type that elements of an array are computed in."""
+        return types.float32 if kind in (types.float16, types.uint16) else kind
+
+    def _widen(context, builder, value, kind):
+        if kind == types.float16:
+            return context.cast(builder, value, types.float16, types.float32)
+        if kind == types.uint16:
+            shifted = builder.shl(builder.zext(value, ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
+            return builder.bitcast(shifted, ir.FloatType())
+        return value
+
+    def _narrowed(context, builder, value, source, kind):
+        """A value of type `source` as an element of type `kind`; bfloat16 to nearest even."""
+        if kind == types.uint16:
+            value = context.cast(builder, value, source, types.float32)
+            function = ir.FunctionType(ir.IntType(16), [ir.FloatType()])
+            return builder.call(ir.InlineAsm(function, "cvt.rn.bf16.f32 $0, $1;", "=h,f"), [value])
+        return context.cast(builder, value, source, kind)
+
+    @intrinsic
+    def wide(typingctx, x):
+        """An element as it is computed with: float16 and bfloat16 (uint16) as float32, any other as it is."""
+
+        def codegen(context, builder, signature, args):
+            return _widen(context, builder, args[0], signature.args[0])
+
+        return _wide_type(x)(x), codegen
+
+    @intrinsic
+    def narrow(typingctx, array, x):
+        """A number as an element of `array`."""
+
+        def codegen(context, builder, signature, args):
+            return _narrowed(context, builder, args[1], signature.args[1], signature.return_type)
+
+        return array.dtype(array, x), codegen
+
+    def _vector(context, builder, array, kind, index):
+        """Pointers to the vectors that elements index .. index + 3 are loaded and stored by, of 16 bytes or less."""
+        data = context.make_array(array)(context, builder, kind).data
+        element = data.type.pointee
+        size = array.dtype.bitwidth // 8
+        lanes = min(VECTOR, 16 // size)
+        pointer = builder.gep(data, [index])
+        vector = ir.VectorType(element, lanes).as_pointer()
+        parts = [
+            builder.bitcast(builder.gep(pointer, [ir.Constant(ir.IntType(64), at)]), vector)
+            for at in range(0, VECTOR, lanes)
+        ]
+        return parts, lanes, lanes * size
+
+    @intrinsic
+    def load4(typingctx, array, i):
+        """Elements i .. i + 3 of a 1-D array of floats that lies as `aligned` says, widened; i a multiple of 4."""
+
+        def codegen(context, builder, signature, args):
+            parts, lanes, size = _vector(context, builder, array, args[0], args[1])
+            values = []
+            for part in parts:
+                vector = builder.load(part)
+                vector.align = size
+                for lane in range(lanes):
+                    value = builder.extract_element(vector, ir.Constant(ir.IntType(32), lane))
+                    values.append(_widen(context, builder, value, array.dtype))
+            return _tuple(context, builder, signature.return_type, values)
+
+        return types.UniTuple(_wide_type(array.dtype), VECTOR)(array, types.int64), codegen
+
+    @intrinsic
+    def store4(typingctx, array, i, values):
+        """Narrow four values into elements i .. i + 3 of such an array."""
+
+        def codegen(context, builder, signature, args):
+            parts, lanes, size = _vector(context, builder, array, args[0], args[1])
+            for p, part in enumerate(parts):
+                vector = ir.Constant(part.type.pointee, ir.Undefined)
+                for lane in range(lanes):
+                    at = p * lanes + lane
+                    value = builder.extract_value(args[2], at)
+                    value = _narrowed(context, builder, value, values.types[at], array.dtype)
+                    vector = builder.insert_element(vector, value, ir.Constant(ir.IntType(32), lane))
+                builder.store(vector, part).align = size
+            return context.get_dummy_value()
+
+        return types.void(array, types.int64, values), codegen
+
+    @intrinsic
+    def rounded_product(typingctx, a, b):
+        """a * b, rounded by itself: never part of a fused multiply-add."""
+        letter = {types.float32: "f", types.float64: "d"}[a]
+
+        def codegen(context, builder, signature, args):
+            real = args[0].type
+            module = builder.module
+            name = f"llvm.nvvm.mul.rn.{letter}"
+            function = module.globals.get(name) or ir.Function(module, ir.FunctionType(real, [real, real]), name)
+            return builder.call(function, args)
+
+        return a(a, a), codegen
+
+    @device
+    def shuffle_xor(value, lane):
+        """The value of the thread of this warp whose number differs in the bits of `lane`; every thread of the block
+        takes part."""
+        return cuda.shfl_xor_sync(0xFFFFFFFF, value, lane)
+
+
+def aligned(*arrays):
+    """Whether load4 and store4 work on these 1-D arrays: each begins on the boundary of four of its elements."""
+    return all(a.pointer % min(VECTOR * a.itemsize, 16) == 0 for a in arrays)
