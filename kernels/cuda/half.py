@@ -1,7 +1,7 @@
 """The 16-bit floats: storage on the device, widened to float32 where they are computed with.
 
-float16 is NumPy's. bfloat16 is that of ml_dtypes, which the extras cuda12 and cuda13 bring; kernels see it as uint16, and
-ptx.wide and ptx.narrow know what that means.
+float16 is NumPy's. bfloat16 is that of ml_dtypes, which the extras cuda12 and cuda13 bring; kernels see it as uint16,
+and ptx.wide and ptx.narrow know what that means.
 """
 
 import numpy as np
