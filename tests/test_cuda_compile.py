@@ -1,7 +1,7 @@
 """Every CUDA kernel compiles for Hopper, and the real assembler takes it, with no GPU and no driver.
 
-The public kernels run on arrays over no memory; where they would launch, the launch is compiled instead, for the types of
-its arguments: PTX by NVVM, machine code by nvJitLink.
+The public kernels run on arrays over no memory; where they would launch, the launch is compiled instead, for the types
+of its arguments: PTX by NVVM, machine code by nvJitLink.
 """
 
 import re

@@ -16,7 +16,7 @@ from .array import Array
 try:
     import numba_cuda  # noqa: F401  Numba's own, older copy of numba.cuda lacks what we use
     from numba import cuda
-    from numba.cuda import types
+    from numba.cuda import types as types  # for ptx.py
     from numba.cuda.core import config
 except ImportError as error:
     raise ImportError("CUDA needs numba-cuda: pip install 'hotloop[cuda13]' (or cuda12, for older drivers)") from error

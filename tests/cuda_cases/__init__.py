@@ -1,7 +1,7 @@
 """What every CUDA kernel is run with: in the simulator, on a device, and by the compiler that has neither.
 
-Each module here has `cases(rng, dtype)`, which yields `case("module.kernel", *args)` with NumPy arrays as `helpers.agree`
-takes them: small (a simulated thread is a Python thread; at most 8 blocks), several blocks in at least one case of a
+Each module here has `cases(rng, dtype)`, which yields `case("module.kernel", *args)` with NumPy arrays as
+`helpers.agree` takes them: small (a simulated thread is a Python thread; at most 8 blocks), several blocks in at least one case of a
 kernel, odd sizes, absent optional arrays, each flag either way. Also, where there is something to say:
 
     half_cases  (rng, dtype) the same for float16 and bfloat16, for kernels that take them
