@@ -5,11 +5,12 @@ import numpy as np
 from . import memory, status
 from .elementwise import packed
 from .half import stored_as
-from .target import adopt, cuda, current_stream, native
+from .target import adopt, cuda, current_stream, native, refuse_while_recording
 
 
 def to_device(array):
     """A copy of a NumPy array on the current device, from pooled memory."""
+    refuse_while_recording("a copy from the host")
     array = np.ascontiguousarray(array).reshape(np.shape(array))
     copy = memory.empty(array.shape, array.dtype)
     if copy.size:
@@ -20,6 +21,7 @@ def to_device(array):
 
 def to_host(array):
     """A copy of a CUDA array as a NumPy array. Waits for the kernels before it, and raises what they found wrong."""
+    refuse_while_recording("reading values of the device")
     array = adopt(array)
     if not array.flags.c_contiguous:
         array = packed(array)
@@ -34,6 +36,7 @@ def to_host(array):
 
 def synchronize():
     """Wait for every kernel of the current device, and raise what they found wrong."""
+    refuse_while_recording("waiting for the device")
     cuda.synchronize()
     status.raise_pending()
 

@@ -36,6 +36,11 @@ def word():
     return _words.array
 
 
+def expect():
+    """Say that a kernel that may write the word has been launched again: a recorded one."""
+    _words.pending = _words.array is not None
+
+
 def raise_pending():
     """Raise what a kernel of this thread has found wrong since the last time, if anything."""
     if not _words.pending:

@@ -98,11 +98,41 @@ def current_stream():
 @contextmanager
 def on_stream(stream):
     """Kernels of this thread go to `stream`, a stream of any library, until the end of the block."""
-    before, _stream.current = _stream.current, stream
+    before, _stream.current = _stream.current, as_stream(stream)
     try:
         yield stream
     finally:
         _stream.current = before
+
+
+def as_stream(stream):
+    """A stream as launches take it, from Numba's, CuPy's, PyTorch's, cuda.core's or an address; 0 is CUDA's default."""
+    if not stream or SIMULATOR or isinstance(stream, (Recording, cuda.cudadrv.driver.Stream)):
+        return stream
+    if hasattr(stream, "__cuda_stream__"):
+        stream = stream.__cuda_stream__()[1]
+    for name in ("ptr", "cuda_stream"):
+        stream = getattr(stream, name, stream)
+    if not isinstance(stream, int):
+        raise TypeError(f"stream: expected a CUDA stream or its address, got {type(stream).__name__}")
+    return cuda.external_stream(stream) if stream else 0
+
+
+class Recording:
+    """A stream on which launches are written down instead of run; graph.py makes and replays them.
+
+    builder   cuda.core's GraphBuilder, which the driver writes to; None in the simulator
+    launches  (kernel, grid, block, shared, arguments), in order; keeps the arrays of the launches alive
+    """
+
+    def __init__(self, builder=None):
+        self.builder, self.launches = builder, []
+
+
+def refuse_while_recording(what):
+    """Raise where a step that is being recorded wants what a replay could not do."""
+    if isinstance(_stream.current, Recording):
+        raise RuntimeError(f"{what} cannot be part of a recorded step: do it before, or between replays")
 
 
 # ---- launches
@@ -116,6 +146,11 @@ def launch(function, grid, block, stream, *args, shared=0):
     """Start a kernel; a grid without blocks is nothing to do. shared: bytes of dynamic shared memory."""
     if 0 in (grid if isinstance(grid, tuple) else (grid,)):
         return
+    if isinstance(stream, Recording):
+        stream.launches.append((function, grid, block, shared, args))
+        if SIMULATOR:
+            return
+        stream = stream.builder
     args = tuple(map(native, args))
     if SIMULATOR:
         # the simulator keeps the last configuration in the kernel itself
@@ -180,8 +215,9 @@ def kernel(function=None, *, half=False):
         raise TypeError(f"{function.__name__}: expected ref's arguments {list(expected)} and stream, got {list(got)}")
     specification = spec.parse(twin)
     names = ", ".join(specification.names)
-    scope = {"admit": Admission(specification, half), "body": function, "here": _stream}
-    source = f"def {function.__name__}({names}, stream=0):\n    body(*admit(({names},)), stream or here.current)\n"
+    scope = {"admit": Admission(specification, half), "body": function, "here": _stream, "as_stream": as_stream}
+    where = "as_stream(stream) or here.current"
+    source = f"def {function.__name__}({names}, stream=0):\n    body(*admit(({names},)), {where})\n"
     code = function.__code__
     exec(compile("\n" * (code.co_firstlineno - 1) + source, code.co_filename, "exec"), scope)
     public = scope[function.__name__]
