@@ -57,3 +57,34 @@ def block_max(parts, value):
     cuda.syncthreads()
     lane = thread % WARP
     return warp_max(parts[lane] if lane < (cuda.blockDim.x + WARP - 1) // WARP else parts[0])
+
+
+@device
+def warp_scan(value):
+    """(sum of the values up to this thread's, sum of all)"""
+    prefix, lane = value, 1
+    while lane < WARP:
+        other = shuffle_xor(value, lane)
+        # the partner below holds the sum of all lanes just before this half
+        if cuda.threadIdx.x & lane:
+            prefix += other
+        value += other
+        lane *= 2
+    return prefix, value
+
+
+@device
+def block_scan(parts, value):
+    """(sum of the values up to this thread's, sum of all), for blocks of whole warps; parts as in block_sum."""
+    thread = cuda.threadIdx.x
+    prefix, total = warp_scan(value)
+    cuda.syncthreads()
+    if thread % WARP == 0:
+        parts[thread // WARP] = total
+    cuda.syncthreads()
+    total = type(value)(0)
+    for warp in range(cuda.blockDim.x // WARP):
+        if warp == thread // WARP:
+            prefix += total
+        total += parts[warp]
+    return prefix, total

@@ -11,8 +11,20 @@ import numpy as np
 from .target import cuda
 
 LABEL, MOMENTUM = 1, 2
+PROBABILITY, VARIANCE = 10, 11
+INDEX, ID, NONZERO, ONE_HOT = 12, 13, 14, 15
+OFFSETS, COUNTS, ROWS = 16, 17, 18
 PROBLEMS = {
     LABEL: (IndexError, "a label is out of range: expected 0 .. C-1 or ignore_index"),
+    PROBABILITY: (ValueError, "bce_forward: x and target: expected values between 0 and 1"),
+    VARIANCE: (ValueError, "gaussian_nll_forward: var: expected 0 or more"),
+    INDEX: (IndexError, "an index is out of range for the dimension it indexes"),
+    ID: (IndexError, "an id is out of range for the rows of the table"),
+    NONZERO: (ValueError, "nonzero: the result has not the length that count_forward counts"),
+    ONE_HOT: (IndexError, "one_hot: expected labels in 0 .. C-1"),
+    OFFSETS: (ValueError, "offsets: expected them to begin with 0, not to descend, and no more than there are ids"),
+    COUNTS: (ValueError, "counts: expected from no samples to all of them at each step"),
+    ROWS: (ValueError, "y: expected as many rows as there are samples at all steps together"),
     MOMENTUM: (ValueError, "sgd_update: momentum needs a momentum_buffer of param's size and a step"),
 }
 
