@@ -11,7 +11,9 @@ from .target import SIMULATOR, cuda, device
 VECTOR = 4
 
 if SIMULATOR:
-    from .simulated import load4, narrow, rounded_product, shuffle_xor, store4, wide
+    from numpy import ceil, floor, rint, trunc
+
+    from .simulated import load4, narrow, on_boundary, quotient, rounded_product, shuffle_xor, store4, wide
 else:
     from llvmlite import ir
     from numba.cuda.extending import intrinsic
@@ -81,6 +83,9 @@ else:
         return types.float32 if kind in (types.float16, types.uint16) else kind
 
     def _widen(context, builder, value, kind):
+        """An element as it lies in memory, as the number that is computed with."""
+        if kind == types.boolean:
+            return builder.icmp_unsigned("!=", value, ir.Constant(value.type, 0))
         if kind == types.float16:
             return context.cast(builder, value, types.float16, types.float32)
         if kind == types.uint16:
@@ -89,7 +94,10 @@ else:
         return value
 
     def _narrowed(context, builder, value, source, kind):
-        """A value of type `source` as an element of type `kind`; bfloat16 to nearest even."""
+        """A value of type `source` as an element of type `kind`; 16-bit floats to nearest even."""
+        if kind == types.float16:
+            # not every number has a way there, but by float32
+            value, source = context.cast(builder, value, source, types.float32), types.float32
         if kind == types.uint16:
             value = context.cast(builder, value, source, types.float32)
             function = ir.FunctionType(ir.IntType(16), [ir.FloatType()])
@@ -101,7 +109,8 @@ else:
         """An element as it is computed with: float16 and bfloat16 (uint16) as float32, any other as it is."""
 
         def codegen(context, builder, signature, args):
-            return _widen(context, builder, args[0], signature.args[0])
+            kind = signature.args[0]
+            return args[0] if kind == types.boolean else _widen(context, builder, args[0], kind)
 
         return _wide_type(x)(x), codegen
 
@@ -114,11 +123,15 @@ else:
 
         return array.dtype(array, x), codegen
 
+    def _itemsize(array, element):
+        """Bytes of an element; bool has no width of its own among Numba's types."""
+        return element.width // 8 if isinstance(element, ir.IntType) else array.dtype.bitwidth // 8
+
     def _vector(context, builder, array, kind, index):
         """Pointers to the vectors that elements index .. index + 3 are loaded and stored by, of 16 bytes or less."""
         data = context.make_array(array)(context, builder, kind).data
         element = data.type.pointee
-        size = array.dtype.bitwidth // 8
+        size = _itemsize(array, element)
         lanes = min(VECTOR, 16 // size)
         pointer = builder.gep(data, [index])
         vector = ir.VectorType(element, lanes).as_pointer()
@@ -130,7 +143,7 @@ else:
 
     @intrinsic
     def load4(typingctx, array, i):
-        """Elements i .. i + 3 of a 1-D array of floats that lies as `aligned` says, widened; i a multiple of 4."""
+        """Elements i .. i + 3 of a 1-D array that lies as `aligned` says, widened; i a multiple of 4."""
 
         def codegen(context, builder, signature, args):
             parts, lanes, size = _vector(context, builder, array, args[0], args[1])
@@ -157,11 +170,46 @@ else:
                     at = p * lanes + lane
                     value = builder.extract_value(args[2], at)
                     value = _narrowed(context, builder, value, values.types[at], array.dtype)
+                    if array.dtype == types.boolean:
+                        value = builder.zext(value, ir.IntType(8))
                     vector = builder.insert_element(vector, value, ir.Constant(ir.IntType(32), lane))
                 builder.store(vector, part).align = size
             return context.get_dummy_value()
 
         return types.void(array, types.int64, values), codegen
+
+    @intrinsic
+    def on_boundary(typingctx, array):
+        """`aligned`, asked on the device."""
+
+        def codegen(context, builder, signature, args):
+            data = context.make_array(array)(context, builder, args[0]).data
+            element = data.type.pointee
+            size = _itemsize(array, element)
+            address = builder.ptrtoint(data, ir.IntType(64))
+            beyond = builder.and_(address, ir.Constant(ir.IntType(64), min(VECTOR * size, 16) - 1))
+            return builder.icmp_unsigned("==", beyond, ir.Constant(ir.IntType(64), 0))
+
+        return types.boolean(array), codegen
+
+    # unsigned, of 32 bits: a third of what Numba's division of int64 costs
+    quotient = instruction("quotient", "div.u32 $0, $1, $2;", "r", "rr")
+
+    def _rounding(mode):
+        """A float as a whole one: the modifier of PTX's cvt. LLVM's own intrinsics of that are not all known to NVVM."""
+
+        def build(typingctx, x):
+            def codegen(context, builder, signature, args):
+                real = args[0].type
+                kind, letter = ("f32", "f") if real == ir.FloatType() else ("f64", "d")
+                text = f"cvt.{mode}.{kind}.{kind} $0, $1;"
+                return builder.call(ir.InlineAsm(ir.FunctionType(real, [real]), text, f"={letter},{letter}"), args)
+
+            return x(x), codegen
+
+        return intrinsic(build)
+
+    floor, ceil, rint, trunc = map(_rounding, ("rmi", "rpi", "rni", "rzi"))
 
     @intrinsic
     def rounded_product(typingctx, a, b):

@@ -34,6 +34,15 @@ def store4(array, i, values):
         array[i + k] = narrow(array, values[k])
 
 
+def on_boundary(array):
+    # on a device vectors are no larger than 16 bytes; here where memory begins is NumPy's affair
+    return array._item._ary.ctypes.data % min(4 * array.dtype.itemsize, 16) == 0
+
+
+def quotient(a, b):
+    return int(a) // int(b)
+
+
 def rounded_product(a, b):
     return a * b
 

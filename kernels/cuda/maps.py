@@ -1,0 +1,138 @@
+"""Maps: kernels whose result at a place is a formula of the operands at that place. The one source they are made of.
+
+A block makes TILE elements of the result. A thread takes LOADS vectors of four neighbours from every operand before it
+computes or stores anything: that many loads are under way at once, and a result may lie where an operand does. Where
+an array does not begin on a vector's boundary, and at the end, single elements stand in for a vector; the rest of the
+code is the same.
+"""
+
+import numpy as np
+
+from .half import HALVES
+from .ptx import VECTOR, load4, narrow, on_boundary, store4, wide
+from .target import THREADS, cuda, device, jit, launch
+
+LOADS = 2
+# from one vector of a thread to its next one, and from block to block, in elements
+STEP = VECTOR * THREADS
+TILE = LOADS * STEP
+
+
+@device
+def take4(array, i, n, whole):
+    """Elements i .. i + 3, widened; what lies beyond the n-th is some other element."""
+    if whole:
+        return load4(array, i)
+    last = n - 1
+    return (
+        wide(array[min(i, last)]),
+        wide(array[min(i + 1, last)]),
+        wide(array[min(i + 2, last)]),
+        wide(array[min(i + 3, last)]),
+    )
+
+
+@device
+def put4(array, i, n, whole, values):
+    """Narrow four values into elements i .. i + 3, as many as there are."""
+    if whole:
+        store4(array, i, values)
+    else:
+        if i < n:
+            array[i] = narrow(array, values[0])
+        if i + 1 < n:
+            array[i + 1] = narrow(array, values[1])
+        if i + 2 < n:
+            array[i + 2] = narrow(array, values[2])
+        if i + 3 < n:
+            array[i + 3] = narrow(array, values[3])
+
+
+# names that formulas use, in terms of `kind`, the type they are computed in
+CONSTANTS = {"cast": "kind", "zero": "kind(0)", "one": "kind(1)", "two": "kind(2)", "half": "kind(0.5)"}
+
+FORMULA = """
+@device
+def formula({arguments}):
+    {constants}
+    return {value}
+"""
+
+KERNEL = """
+@jit
+def {name}({arguments}):
+    n = {result}.size
+    first = cuda.blockIdx.x * TILE + cuda.threadIdx.x * VECTOR
+    if first < n:
+        straight = {straight}
+{body}
+"""
+
+
+def names_in(*expressions):
+    return {name for e in expressions for name in compile(e, "formula", "eval").co_names}
+
+
+def formula_source(operands, values, scalars=()):
+    """Source of `formula`: operands and scalars of one element in, its value out, or a tuple of several."""
+    used = names_in(*values)
+    constants = [f"{name} = {made}" for name, made in CONSTANTS.items() if name in used]
+    if constants:
+        constants.insert(0, f"kind = type({operands[0]})")
+    return FORMULA.format(
+        arguments=", ".join([*operands, *scalars]),
+        constants="\n    ".join(constants) or "# nothing but the operands",
+        value=values[0] if len(values) == 1 else f"({', '.join(values)})",
+    )
+
+
+def stores(results, part, whole, calls):
+    """Lines that store what four calls of the formula give."""
+    lines = [f"r{part}{k} = {call}" for k, call in enumerate(calls)]
+    for at, result in enumerate(results):
+        pick = f"[{at}]" if len(results) > 1 else ""
+        four = ", ".join(f"r{part}{k}{pick}" for k in range(VECTOR))
+        lines.append(f"put4({result}, i{part}, n, {whole}, ({four}))")
+    return lines
+
+
+def define_map(namespace, name, results, operands, scalars=()):
+    """namespace[name]: a kernel of the results, the operands and the scalars, for `start`.
+
+    results   {name of an array: formula over operands, scalars, CONSTANTS and names of the namespace}
+    operands  names of arrays; those that no formula uses are not read
+    """
+    arrays, values = list(results), list(results.values())
+    used = names_in(*values)
+    read = [o for o in operands if o in used] or list(operands)[:1]
+    given = [s for s in scalars if s in used]
+    body = []
+    for part in range(LOADS):
+        body.append(f"i{part} = first + {part} * STEP")
+        body.append(f"whole{part} = straight and i{part} + VECTOR <= n")
+        body += [f"{o}{part} = take4(of_{o}, i{part}, n, whole{part})" for o in read]
+    for part in range(LOADS):
+        calls = [f"formula({', '.join([f'{o}{part}[{k}]' for o in read] + given)})" for k in range(VECTOR)]
+        body += stores([f"to_{r}" for r in arrays], part, f"whole{part}", calls)
+    lie = [f"to_{r}" for r in arrays] + [f"of_{o}" for o in read]
+    source = formula_source(read, values, given) + KERNEL.format(
+        name=name,
+        arguments=", ".join([f"to_{r}" for r in arrays] + [f"of_{o}" for o in operands] + list(scalars)),
+        result=f"to_{arrays[0]}",
+        straight=" and ".join(f"on_boundary({a})" for a in lie),
+        body="\n".join("        " + line for line in body),
+    )
+    # what formulas call stands beside what the source does
+    scope = {**globals(), **namespace}
+    exec(compile(source, f"<map {name}>", "exec"), scope)
+    namespace[name] = scope[name]
+
+
+def start(function, stream, *args):
+    """Launch a map; the first argument is a result."""
+    launch(function, -(-args[0].size // TILE), THREADS, stream, *args)
+
+
+def computed(dtype):
+    """The type that elements of a dtype are computed in: float32 for the 16-bit floats."""
+    return np.float32 if dtype in HALVES else dtype.type
