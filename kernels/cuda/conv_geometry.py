@@ -4,35 +4,70 @@ A scalar costs a launch two thirds of a microsecond, so two numbers below 2**31 
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from ..conv_checks import check_geometry
 from .target import device
 
 # places and offsets inside one image are int32
 MOST = 2**31 - 1
 
 
-def pair(low, high):
-    """Two numbers of 0 .. 2**31 - 1 as one argument."""
-    return int(low) | int(high) << 32
-
-
 def pairs(*numbers):
-    """So many numbers as half as many arguments."""
-    numbers = (*numbers, 0) if len(numbers) % 2 else numbers
-    return tuple(pair(*numbers[i : i + 2]) for i in range(0, len(numbers), 2))
+    """Numbers of 0 .. 2**31 - 1 as half as many arguments."""
+    numbers = (*map(int, numbers), 0) if len(numbers) % 2 else tuple(map(int, numbers))
+    return tuple(numbers[i] | numbers[i + 1] << 32 for i in range(0, len(numbers), 2))
 
 
 def tap_step(stride, dilation):
-    """How far apart the taps lie through which a place of the strided side is seen by one of the other."""
+    """How far apart the taps lie through which a place of the image is seen."""
     return stride // math.gcd(stride, dilation)
 
 
-def check_size(name, *counts):
+def check_size(*counts):
     """ValueError where int32 cannot count what kernels count by it."""
     if max(counts) > MOST:
-        raise ValueError(f"{name}: expected at most {MOST} places and numbers of an image, got {max(counts)}")
+        raise ValueError(f"expected at most {MOST} places, and numbers in an image, got {max(counts)}")
+
+
+class Geometry(NamedTuple):
+    """A convolution of `image` into `result`. The transposed one has the same numbers, image and result exchanged."""
+
+    images: int
+    inner: int  # channels of the image
+    outer: int  # of the result
+    groups: int
+    image: tuple
+    result: tuple
+    taps: tuple
+    strides: tuple
+    paddings: tuple
+    dilations: tuple
+
+    @property
+    def places(self):
+        """Places of the result, of all images."""
+        return self.images * math.prod(self.result)
+
+    @property
+    def tap_count(self):
+        return math.prod(self.taps)
+
+    @property
+    def group(self):
+        """Channels of image and result in one group."""
+        return self.inner // self.groups, self.outer // self.groups
+
+
+def geometry_of(image, result, w, strides, paddings, dilations, groups):
+    """Checked: image, result and w are arrays of five dimensions."""
+    check_geometry(image.shape[1], result.shape[1], groups, strides, paddings, dilations)
+    sizes = image.shape[2:], result.shape[2:], w.shape[2:]
+    check_size(*(a.shape[0] * math.prod(a.shape[2:]) for a in (image, result)))
+    check_size(*(math.prod(a.shape[1:]) for a in (image, result)), w.size, *paddings, *strides, *dilations)
+    return Geometry(image.shape[0], image.shape[1], result.shape[1], groups, *sizes, strides, paddings, dilations)
 
 
 @device
@@ -52,6 +87,12 @@ def divided(a, b):
 
 
 @device
+def inside(place, size):
+    """0 <= place < size, in one comparison."""
+    return np.uint32(np.int64(place) & 0xFFFFFFFF) < np.uint32(size)
+
+
+@device
 def first_tap(place, stride, dilation, step):
     """The smallest tap r with (place - r * dilation) a multiple of stride, or -1; others follow `step` apart."""
     found = np.int32(-1)
@@ -64,3 +105,18 @@ def first_tap(place, stride, dilation, step):
         if left < 0:
             left = np.int32(left + stride)
     return found
+
+
+@device
+def seen_along(back, place, taps, stride, padding, dilation, step):
+    """(first tap, the place it sees, how far on the next one sees), along one axis.
+
+    back: places are the image's and see the result, through each step-th tap; otherwise the other way round, through all.
+    """
+    if not back:
+        return np.int32(0), np.int32(place * stride - padding), np.int32(dilation)
+    place = np.int32(place + padding)
+    first = first_tap(place, stride, dilation, step)
+    if first < 0:
+        return np.int32(taps), np.int32(0), np.int32(0)
+    return first, np.int32((place - first * dilation) // stride), np.int32(-divided(step * dilation, stride))

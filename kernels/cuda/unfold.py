@@ -1,4 +1,4 @@
-"""Sliding blocks as columns and back: a thread for each block's place, or each element of the image, and a loop over taps.
+"""Sliding blocks as columns, and back: a thread for each block or element of the image, and a loop over taps.
 
 Neighbouring threads are neighbours along a row, so that reads and writes of a warp lie side by side; what taps read
 again comes from the cache. Both directions write every element once and add in a fixed order.

@@ -1,0 +1,56 @@
+"""Convolutions: every path, over geometries."""
+
+import numpy as np
+from helpers import absent, poison
+from hotloop.kernels.scalar import GELU, RELU
+
+from . import case
+
+# x (N, C, D, H, W), w (K, C / groups, KD, KH, KW), strides, paddings, dilations, groups
+DEPTHWISE = {
+    "depthwise": ((2, 2, 1, 6, 5), (4, 1, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 2),
+    "depthwise-strided": ((1, 2, 1, 9, 7), (2, 1, 1, 3, 4), (1, 2, 3), (0, 1, 2), (1, 1, 2), 2),
+    "depthwise-3d": ((1, 2, 4, 5, 3), (2, 1, 2, 3, 2), (2, 1, 1), (1, 1, 0), (1, 2, 1), 2),
+    "few-channels": ((2, 4, 1, 5, 5), (6, 2, 1, 2, 3), (1, 1, 2), (0, 1, 1), (1, 1, 1), 2),
+}
+EMPTY = ((0, 3, 1, 4, 4), (2, 3, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1)
+
+
+def operands(rng, geometry, dtype):
+    """x, w, b, dy and the kernel's numbers."""
+    x, w, strides, paddings, dilations, groups = geometry
+    places = tuple(
+        (i + 2 * p - d * (k - 1) - 1) // s + 1
+        for i, k, s, p, d in zip(x[2:], w[2:], strides, paddings, dilations, strict=True)
+    )
+    shapes = x, w, (w[0],), (x[0], w[0], *places)
+    return *(rng.standard_normal(s).astype(dtype) for s in shapes), (*strides, *paddings, *dilations, groups)
+
+
+def both(rng, dtype, name, geometry, activation=0, bias=True, accumulate=False):
+    x, w, b, dy, numbers = operands(rng, geometry, dtype)
+    none, like = absent(dtype), lambda a: poison(a.shape, dtype)
+    b, z = b if bias else none, dy if activation == GELU else none
+    yield case("conv.conv_forward", like(dy), z, x, w, b, activation, *numbers, name=name)
+    y = rng.standard_normal(dy.shape).astype(dtype) if activation else none
+    gradients = like(x), w if accumulate else like(w), (b if accumulate else like(b)) if bias else none
+    arguments = *gradients, dy, x, w, y, z, activation, *numbers, accumulate
+    yield case("conv.conv_backward", *arguments, name=name)
+
+
+def cases(rng, dtype):
+    for name, geometry in DEPTHWISE.items():
+        yield from both(rng, dtype, name, geometry)
+    yield from both(rng, dtype, "gelu", DEPTHWISE["depthwise"], GELU, False, True)
+    yield from both(rng, dtype, "relu", DEPTHWISE["depthwise"], RELU, True, True)
+    yield from both(rng, dtype, "empty", EMPTY, accumulate=True)
+    # one gradient alone
+    x, w, b, dy, numbers = operands(rng, DEPTHWISE["depthwise"], dtype)
+    none = absent(dtype)
+    for at in range(3):
+        wanted = [poison(a.shape, dtype) if i == at else none for i, a in enumerate((x, w, b))]
+        yield case("conv.conv_backward", *wanted, dy, x, w, none, none, 0, *numbers, np.bool_(False), name="alone")
+
+
+def half_cases(rng, dtype):
+    yield from both(rng, dtype, "depthwise", DEPTHWISE["depthwise"], RELU)
