@@ -35,7 +35,7 @@ def _direct(y, z, x, w, b, activation, back, n0, n1, n2, n3, n4, n5, n6, n7, n8,
     dd, dh, dw, step_d, step_h, step_w = low(n9), high(n9), low(n10), high(n10), low(n11), high(n11)
     # rows of a thread: how far apart here, and there
     apart, apart_seen = (sh, np.int32(1)) if back else (np.int32(1), sh)
-    blocks = apart * divided(divided(oh + apart - 1, apart) + ROWS - 1, ROWS)
+    blocks = apart * divided(oh + apart * ROWS - 1, apart * ROWS)
     area, channel = ih * iw, np.int32(id_ * ih * iw)
     taps = kd * kh * kw
     zero = wide(y.dtype.type(0))
@@ -102,6 +102,6 @@ def direct(y, z, x, w, b, activation, geometry, back, stream):
     rows = made[1]
     if y.size:
         apart = g.strides[1] if back else 1
-        threads = y.size // rows * apart * -(-(-(-rows // apart)) // ROWS)
+        threads = y.size // rows * apart * -(-rows // (apart * ROWS))
         flat = (a.reshape(-1) for a in (y, z, x, w, b))
         spread(_direct, threads, stream, *flat, activation, back, *numbers)

@@ -111,7 +111,8 @@ def first_tap(place, stride, dilation, step):
 def seen_along(back, place, taps, stride, padding, dilation, step):
     """(first tap, the place it sees, how far on the next one sees), along one axis.
 
-    back: places are the image's and see the result, through each step-th tap; otherwise the other way round, through all.
+    back: places are the image's and see the result, through each step-th tap; otherwise the other way round, through
+    all.
     """
     if not back:
         return np.int32(0), np.int32(place * stride - padding), np.int32(dilation)
