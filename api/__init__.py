@@ -6,7 +6,7 @@
 Names are PyTorch's. Importing compiles nothing. Some names (max, sum, float ...) are also Python's: do not import *.
 """
 
-from . import kernels, nn, optim, train
+from . import amp, cuda, kernels, nn, optim, train
 from .kernels.precision import get_matmul_precision, set_matmul_precision
 from .kernels.threads import get_num_threads, set_num_threads
 from .nn.creation import (
@@ -25,6 +25,7 @@ from .nn.creation import (
     zeros,
     zeros_like,
 )
+from .nn.device import device
 from .nn.dtypes import bool_ as bool
 from .nn.dtypes import (
     double,
@@ -159,6 +160,7 @@ __all__ = [
     "allclose",
     "amax",
     "amin",
+    "amp",
     "any",
     "arange",
     "argmax",
@@ -184,7 +186,9 @@ __all__ = [
     "concat",
     "cos",
     "count_nonzero",
+    "cuda",
     "cumsum",
+    "device",
     "diagonal",
     "div",
     "dot",
@@ -342,3 +346,12 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+
+def __getattr__(name: str):
+    # storage on CUDA; NumPy's own dtypes have none such, and the package that has is an extra
+    if name == "bfloat16":
+        from .nn.dtypes import bfloat16
+
+        return bfloat16()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

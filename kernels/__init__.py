@@ -10,6 +10,10 @@ import numpy as np
 __all__ = ["backend", "device_of"]
 
 
+# DLPack's number of the kind of device
+DLPACK_CUDA = 2
+
+
 def submodules(package: str) -> Callable[[str], ModuleType]:
     """The `__getattr__` of a package whose submodules are attributes, loaded when they are first named."""
 
@@ -37,6 +41,8 @@ def device_of(array: Any) -> str:
     kind = type(array)
     # the simulator's arrays do not have the interface that real device arrays have
     if hasattr(array, "__cuda_array_interface__") or kind.__name__ == "FakeCUDAArray":
+        return "cuda"
+    if hasattr(array, "__dlpack_device__") and array.__dlpack_device__()[0] == DLPACK_CUDA:
         return "cuda"
     raise TypeError(f"expected a NumPy array or a CUDA array, got {kind.__module__}.{kind.__qualname__}")
 

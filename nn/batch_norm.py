@@ -10,7 +10,7 @@ import math
 from typing import Any, ClassVar
 
 from . import init
-from .convert import as_device
+from .device import as_device
 from .doors import absent, call, empty
 from .dtypes import int64
 from .factory import float_dtype, new_parameter
@@ -38,6 +38,8 @@ class BatchNormFunction(Function):
     `given` is None, or (mean, variance) to normalise by; `running` None, or (running_mean, running_var, batches,
     momentum) as of `running_update`, to average the batch's statistics into.
     """
+
+    autocast = "float"
 
     @staticmethod
     def forward(ctx, x, w, b, given, running, eps):

@@ -38,6 +38,8 @@ KERNELS = {
 class ConvFunction(Function):
     """y = activation(x convolved with w + b), or convolved the transposed way; x (N, C, ...) or (C, ...)."""
 
+    autocast = "half"
+
     @staticmethod
     def forward(ctx, x, w, b, geometry, code, layer):
         check(x, w, b, geometry, layer)

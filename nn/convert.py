@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 
 from . import dtypes
+from .device import as_device
 from .doors import copy_into, empty, from_host, same_device, to_host
 from .sparse import SparseGradient
 
@@ -76,6 +77,14 @@ class Conversions:
 
     def double(self) -> Any:
         return self.to(dtypes.float64)
+
+    def half(self) -> Any:
+        """In float16, which only CUDA computes with."""
+        return self.to(dtypes.float16)
+
+    def bfloat16(self) -> Any:
+        """In bfloat16, which only CUDA computes with."""
+        return self.to(dtypes.bfloat16())
 
     def int(self) -> Any:
         return self.to(dtypes.int32)
@@ -214,13 +223,3 @@ def rebuild(cls: type, array: np.ndarray, requires_grad: bool, device: str, attr
     Tensor.__init__(out, from_host(array, device), requires_grad)
     out.__dict__.update(attributes)
     return out
-
-
-def as_device(device: Any) -> str | None:
-    """The name "cpu" or "cuda" from a device as people write it: "cuda:0" is "cuda"; None stays."""
-    if device is None or device in ("cpu", "cuda"):
-        return device
-    name = str(getattr(device, "type", device))
-    if name not in ("cpu", "cuda", "cuda:0"):
-        raise ValueError(f"expected the device 'cpu' or 'cuda', got {device!r}")
-    return name.partition(":")[0]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import doors, dtypes
-from .convert import as_device
+from .device import as_device
 from .doors import call, copy_into, from_host, host_array, same_device
 from .tensor import Tensor, as_array, as_tensor
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from .device import DEVICES, device
 from .doors import same_device
+from .dtypes import is_floating
 
 __all__ = ["Described"]
 
@@ -27,9 +29,9 @@ class Described:
         return self._data.dtype
 
     @property
-    def device(self) -> str:
+    def device(self) -> device:
         """Where the array lives: "cpu" or "cuda"."""
-        return "cpu" if type(self._data) is np.ndarray else same_device(self._data)
+        return DEVICES["cpu" if type(self._data) is np.ndarray else same_device(self._data)]
 
     @property
     def is_cuda(self) -> bool:
@@ -73,7 +75,7 @@ class Described:
         return bool(self._data.flags.c_contiguous)
 
     def is_floating_point(self) -> bool:
-        return self._data.dtype.kind == "f"
+        return is_floating(self._data.dtype)
 
     def data_ptr(self) -> int:
         """The address of the first element, on the CPU."""

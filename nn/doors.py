@@ -155,6 +155,10 @@ def contiguous(array):
 
 def copy_into(y, x) -> None:
     """y = x, cast to y's dtype; x of the same shape or one that broadcasts to it; any strides, no shared memory."""
+    if (y.dtype.kind == "V" or x.dtype.kind == "V") and type(y) is type(x) is np.ndarray:
+        # bfloat16 is storage for CUDA: on the host it comes and goes, and no kernel knows it
+        y[...] = x
+        return
     if y.shape == x.shape and y.flags.c_contiguous and x.flags.c_contiguous:
         call("elementwise.copy_forward", y, x)
         return
@@ -175,7 +179,7 @@ def copy_into(y, x) -> None:
 def host_array(data, dtype=None, copy: bool | None = None) -> np.ndarray:
     """`data` as a plain NumPy array in this machine's byte order; `copy` as in numpy.array. Errors name the dtype."""
     array = np.array(data, dtype=dtype, copy=copy)
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         raise TypeError(f"expected numbers or booleans, got {type(data).__name__} of dtype {array.dtype}")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))

@@ -17,6 +17,22 @@ uint8 = np.dtype(np.uint8)
 bool_ = np.dtype(np.bool_)
 
 _DEFAULT = float32
+
+
+def bfloat16() -> np.dtype:
+    """The dtype bfloat16, storage on CUDA; ImportError where the package that defines it is missing."""
+    from ..kernels.cuda.half import BFLOAT16
+
+    if BFLOAT16 is None:
+        raise ImportError("bfloat16 needs ml_dtypes: pip install ml_dtypes, or the extra hotloop[cuda13]")
+    return BFLOAT16
+
+
+def is_floating(dtype: np.dtype) -> bool:
+    """Whether elements are floating numbers, bfloat16 among them, which NumPy has no kind for."""
+    return dtype.kind == "f" or (dtype.kind == "V" and dtype.name == "bfloat16")
+
+
 _NAMES = {"float": float32, "double": float64, "half": float16, "int": int32, "long": int64, "short": int16}
 
 
@@ -25,12 +41,14 @@ def as_dtype(dtype: Any) -> np.dtype | None:
     if dtype is None or type(dtype) is np.dtype:
         return dtype
     if isinstance(dtype, str):
+        if dtype.removeprefix("torch.") == "bfloat16":
+            return bfloat16()
         dtype = _NAMES.get(dtype.removeprefix("torch."), dtype.removeprefix("torch."))
     try:
         found = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"expected a dtype such as hotloop.float32 or 'int64', got {dtype!r}") from None
-    if found.kind not in "biuf":
+    if found.kind not in "biuf" and not is_floating(found):
         raise TypeError(f"expected a dtype of floats, integers or booleans, got {found}")
     return found
 
@@ -39,10 +57,13 @@ def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
     """The smallest dtype for both, as torch.promote_types: an integer beside a float does not widen it."""
     if a is b or a == b:
         return a
-    if a.kind == "f" and b.kind != "f":
+    if is_floating(a) and not is_floating(b):
         return a
-    if b.kind == "f" and a.kind != "f":
+    if is_floating(b) and not is_floating(a):
         return b
+    if a.itemsize == b.itemsize == 2 and is_floating(a):
+        # of float16 and bfloat16 neither holds the other
+        return float32
     return np.promote_types(a, b)
 
 
@@ -74,4 +95,4 @@ def result_type(*operands: Any) -> np.dtype:
     return result
 
 
-_KIND = {"b": 0, "i": 1, "u": 1, "f": 2}
+_KIND = {"b": 0, "i": 1, "u": 1, "f": 2, "V": 2}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import init
-from .convert import as_device
+from .device import as_device
 from .doors import call, empty
 from .dtypes import int64
 from .factory import new_parameter

@@ -32,6 +32,8 @@ __all__ = ["EmbeddingBag", "embedding_bag"]
 class EmbeddingBagFunction(Function):
     """Bags of rows; offsets None: each row of the ids is a bag. options: mode, padding_idx, by frequency, sparse."""
 
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, weight, ids, offsets, weights, options, bags):
         mode, padding = options[:2]

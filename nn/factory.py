@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .convert import as_device
+from .device import as_device
 from .doors import call, empty
 from .dtypes import as_dtype
 from .parameter import Parameter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, TypeGuard
 
-from .convert import as_device
+from .device import as_device
 from .doors import empty
 from .factory import float_dtype
 from .members import Members

@@ -23,6 +23,8 @@ class LinearFunction(Function):
     Arguments: x; (the activation's code of each layer, the name that errors begin with); then w and b of each layer.
     """
 
+    autocast = "half"
+
     @staticmethod
     def forward(ctx, x, plan, *parameters):
         codes, layer = plan
@@ -85,6 +87,8 @@ class LinearFunction(Function):
 
 class BilinearFunction(Function):
     """y = x1 @ w[h] @ x2 + b[h] for every h, whatever dimensions lead the last one of x1 and x2."""
+
+    autocast = "half"
 
     @staticmethod
     def forward(ctx, x1, x2, w, b, layer):

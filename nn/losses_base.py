@@ -32,6 +32,8 @@ class FusedLoss(Function):
     scalars  what the kernel takes after the inputs
     """
 
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, plan, *inputs):
         kernel, slopes, shape, layout, scalars, reduction = plan

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from .dtypes import is_floating
 from .linear import Linear, linear
 from .losses_base import (
     WeightedLoss,
@@ -76,7 +77,7 @@ def cross_entropy(
         scalars = int(ignore_index), smoothing
         kernel = "cross_entropy.cross_entropy_forward"
         return _of_labels(kernel, "cross_entropy", input, target, weight, reduction, scalars)
-    if target._data.dtype.kind != "f":
+    if not is_floating(target._data.dtype):
         raise TypeError(
             f"cross_entropy: target: expected labels of shape {_samples(input._data.shape or (0,))[1]}, or "
             f"probabilities (floating) of the input's shape {input._data.shape}, got {target._data.dtype} of that shape"

@@ -36,6 +36,8 @@ def _gradients(ctx, x1, x2):
 class CosineFunction(Function):
     """The cosine of vectors along the last dimension."""
 
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, x1, x2, eps):
         lead, features = x1.shape[:-1], x1.shape[-1]
@@ -58,6 +60,8 @@ class CosineFunction(Function):
 
 class DistanceFunction(Function):
     """The p-norm of x1 - x2 + eps along the last dimension, which is kept with size 1 if `keepdim`."""
+
+    autocast = "float"
 
     @staticmethod
     def forward(ctx, x1, x2, p, eps, keepdim):

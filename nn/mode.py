@@ -12,6 +12,8 @@ __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_g
 
 class _Mode(threading.local):
     enabled = True
+    # the 16-bit dtype of autocast.py, inside it
+    autocast: Any = None
 
 
 mode = _Mode()

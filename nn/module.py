@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from . import hooks
-from .convert import as_device
+from .device import as_device
+from .dtypes import bfloat16, is_floating
 from .factory import float_dtype
 from .lazy import is_lazy
 from .members import MODULE, Members
@@ -136,6 +137,14 @@ class Module(Members):
         """Floating-point parameters and buffers to float64."""
         return self._convert(None, np.dtype(np.float64))
 
+    def half(self) -> Self:
+        """Floating-point parameters and buffers to float16, which only CUDA computes with."""
+        return self._convert(None, np.dtype(np.float16))
+
+    def bfloat16(self) -> Self:
+        """Floating-point parameters and buffers to bfloat16, which only CUDA computes with."""
+        return self._convert(None, bfloat16())
+
     def cpu(self) -> Self:
         return self._convert("cpu", None)
 
@@ -214,4 +223,4 @@ def _converted(array, device: str | None, dtype: np.dtype | None):
     """`array` on `device`, and of `dtype` when it is of a floating one; itself when it is that already."""
     if type(array) is SparseGradient:
         return array.to(device, dtype)
-    return Tensor(array).to(device=device, dtype=dtype if array.dtype.kind == "f" else None).data
+    return Tensor(array).to(device=device, dtype=dtype if is_floating(array.dtype) else None).data

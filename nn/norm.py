@@ -42,6 +42,8 @@ def differentiate(ctx, kernel, dy, *more):
 class _LayerNorm(Function):
     """Rows behind the leading dimensions of x; w and b of a row's shape, or None."""
 
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, x, w, b, shape, eps):
         _check_rows("layer_norm", x, shape, weight=w, bias=b)
@@ -55,6 +57,8 @@ class _LayerNorm(Function):
 
 class _RMSNorm(Function):
     """Rows behind the leading dimensions of x; w of a row's shape, or None."""
+
+    autocast = "float"
 
     @staticmethod
     def forward(ctx, x, w, shape, eps):
@@ -85,6 +89,8 @@ class GroupNormFunction(Function):
 
     None or (running_mean, running_var, batches, momentum) as of `running_update`.
     """
+
+    autocast = "float"
 
     @staticmethod
     def forward(ctx, x, w, b, groups, eps, running):

@@ -39,6 +39,8 @@ def needed(ctx, gradients):
 class LSTMFunction(Function):
     """y, hn, cn of x (T, N, D); h0, c0, the biases and w_hr may be None. States are (1, N, width)."""
 
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, lengths, reverse):
         dtype, device, recording = x.dtype, ctx.device, True in ctx.needs
@@ -73,6 +75,8 @@ class LSTMFunction(Function):
 class GRUFunction(Function):
     """y, hn of x (T, N, D); h0 and the biases may be None. States are (1, N, H)."""
 
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after):
         dtype, device, recording = x.dtype, ctx.device, True in ctx.needs
@@ -99,6 +103,8 @@ class GRUFunction(Function):
 class RNNFunction(Function):
     """y, hn of x (T, N, D); h0 and the biases may be None. States are (1, N, H)."""
 
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu):
         dtype, device = x.dtype, ctx.device
@@ -122,6 +128,8 @@ class RNNFunction(Function):
 
 class LSTMCellFunction(Function):
     """h, c after one step of x (N, D); the states and biases may be None."""
+
+    autocast = "float"
 
     @staticmethod
     def forward(ctx, x, h0, c0, w_ih, w_hh, b_ih, b_hh):
@@ -147,6 +155,8 @@ class LSTMCellFunction(Function):
 class GRUCellFunction(Function):
     """h after one step of x (N, D); the state and biases may be None."""
 
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, reset_after):
         dtype, device, recording = x.dtype, ctx.device, True in ctx.needs
@@ -171,6 +181,8 @@ class GRUCellFunction(Function):
 
 class RNNCellFunction(Function):
     """h after one step of x (N, D); the state and biases may be None."""
+
+    autocast = "float"
 
     @staticmethod
     def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, relu):

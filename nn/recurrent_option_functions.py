@@ -71,6 +71,8 @@ def _kept(ctx, *wanted):
 class LSTMOptionsFunction(Function):
     """y, hn, cn of the input's part (T, N, 4*H); all arrays may be None but that and w_hh."""
 
+    autocast = "float"
+
     @staticmethod
     def forward(
         ctx, given, h0, c0, w_hh, b_hh, w_hr, gain, gain_c, bias_c, peepholes, mask, zone_h, zone_c, lengths, reverse
@@ -108,6 +110,8 @@ class LSTMOptionsFunction(Function):
 class GRUOptionsFunction(Function):
     """y, hn of the input's part (T, N, 3*H); all arrays may be None but that and w_hh."""
 
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, given, h0, w_hh, b_hh, gain, mask, zone_h, lengths, reverse, reset_after):
         dtype, device = given.dtype, ctx.device
@@ -136,6 +140,8 @@ class GRUOptionsFunction(Function):
 
 class RNNOptionsFunction(Function):
     """y, hn of the input's part (T, N, H); all arrays may be None but that and w_hh."""
+
+    autocast = "float"
 
     @staticmethod
     def forward(ctx, given, h0, w_hh, b_hh, gain, mask, zone_h, lengths, reverse, relu):

@@ -13,6 +13,8 @@ __all__ = ["LocalResponseNorm", "local_response_norm"]
 
 
 class _LocalResponseNorm(Function):
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, x, size, alpha, beta, k):
         split = (*x.shape[:2], math.prod(x.shape[2:]))

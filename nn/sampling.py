@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .doors import call, empty, from_host, to_host
-from .dtypes import float64
+from .dtypes import float64, is_floating
 from .rng import next_state
 from .tensor import Tensor, as_tensor
 
@@ -76,7 +76,7 @@ def _raced(weights, uniform, n):
 
 def _floating(input, what):
     x = as_tensor(input).detach()
-    if x.dtype.kind != "f":
+    if not is_floating(x.dtype):
         raise TypeError(f"{what}: input: expected floats, got {x.dtype}; use .float()")
     return x
 

@@ -20,6 +20,8 @@ __all__ = ["LogSoftmax", "Softmax", "Softmax2d", "Softmin", "gumbel_softmax", "l
 class SoftmaxFunction(Function):
     """softmax, softmin or log_softmax along one dimension; backward goes from the result."""
 
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, x, kernel, dim):
         # a number counts as one dimension

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .dtypes import is_floating
 from .lazy import is_lazy
 from .members import BUFFER, MODULE, PARAMETER
 from .tape import no_grad
@@ -126,7 +127,7 @@ def as_tensor(name: str, value) -> Tensor:
             value = value.float().numpy()
     elif not hasattr(value, "__cuda_array_interface__"):
         value = np.asarray(value)
-        if value.dtype.kind not in "biuf":
+        if value.dtype.kind not in "biuf" and not is_floating(value.dtype):
             raise ValueError(f'"{name}": expected a Tensor or an array of numbers, got {value.dtype} values.')
     return Tensor(value)
 

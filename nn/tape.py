@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .autocast import cast
 from .doors import absent, adopt, contiguous, empty, same_device
 from .mode import enable_grad, inference_mode, is_grad_enabled, mode, no_grad, set_grad_enabled
 from .tensor import Tensor, fresh, version_of, wrap
@@ -149,6 +150,8 @@ class Function:
     (or None) for every argument of forward. Both get arrays that nobody else may change, and must not change them.
     """
 
+    # what becomes of floating arguments in mixed precision: "half", "float" or None, see autocast.py
+    autocast: str | None = None
     # whether forward takes arrays of any strides; otherwise they are copied when they are not contiguous
     strided = False
 
@@ -163,6 +166,8 @@ class Function:
     @classmethod
     def apply(cls, *args) -> Any:
         """Run forward on tensors, arrays and values; record the node when an argument needs a gradient."""
+        if mode.autocast is not None:
+            args = cast(cls, args)
         if not mode.enabled:
             return cls._unrecorded(args)
         edges: list[Any] = [None] * len(args)

@@ -11,6 +11,7 @@ from .attached import Attached
 from .convert import Conversions
 from .described import Described
 from .doors import adopt, call, contiguous, copy_into, empty, from_host, host_array, overlap, same_device, to_host
+from .dtypes import is_floating
 from .handle import RemovableHandle
 from .mode import mode
 from .pool import Block
@@ -70,7 +71,7 @@ class Tensor(Described, Conversions, Attached):
             data = data._data
         elif type(data) is not _ndarray:
             data = as_array(data)
-        elif data.dtype.kind not in "biuf" or not data.dtype.isnative:
+        elif (data.dtype.kind not in "biuf" and not is_floating(data.dtype)) or not data.dtype.isnative:
             data = host_array(data)
         self._data = data
         self._requires_grad = False
@@ -97,7 +98,7 @@ class Tensor(Described, Conversions, Attached):
             self._replace(array)
 
     def _replace(self, array) -> None:
-        if self._requires_grad and array.dtype.kind != "f":
+        if self._requires_grad and not is_floating(array.dtype):
             raise TypeError(f"data: expected a floating dtype, since the tensor requires grad, got {array.dtype}")
         old = self._data
         if array.shape != old.shape or array.dtype != old.dtype or type(array) is not type(old):
@@ -115,7 +116,7 @@ class Tensor(Described, Conversions, Attached):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        if value and self._data.dtype.kind != "f":
+        if value and not is_floating(self._data.dtype):
             raise TypeError(f"only tensors of floating dtype can require gradients, got {self._data.dtype}")
         if not value and self._node is not None:
             raise RuntimeError("only leaf tensors can stop requiring gradients; detach() the results of operations")
@@ -293,7 +294,7 @@ def wrap(array, node, index: int, sources=()) -> Tensor:
     """A tensor for output `index` of `node`; it shares the version counter of the source whose memory it looks at."""
     out = _new(Tensor)
     out._data = array
-    if node is None or array.dtype.kind != "f":
+    if node is None or not is_floating(array.dtype):
         out._node = None
         out._requires_grad = False
     else:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..nn.doors import call, lasting
+from ..nn.dtypes import is_floating
 from ..nn.lazy import is_lazy
 from ..nn.state_dict import as_tensor
 from ..nn.tensor import Tensor
@@ -77,7 +78,7 @@ class Lookahead(Optimizer):
 
     def _begin(self) -> None:
         for i, p in enumerate(self._parameters()):
-            if not is_lazy(p) and p._data.dtype.kind == "f":
+            if not is_lazy(p) and is_floating(p._data.dtype):
                 self._keep(i, p, p._data)
 
     def _keep(self, i: int, p: Any, values: Any) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Unpack
 
 from ..nn.doors import call
+from ..nn.dtypes import is_floating
 from ..nn.lazy import is_lazy
 from ..nn.sparse import SparseGradient
 from ..nn.tape import enable_grad
@@ -118,7 +119,7 @@ class Optimizer:
         group.pending = [p for p in group["params"] if is_lazy(p)]
         for p in group["params"]:
             # an integer parameter has no gradient
-            if is_lazy(p) or p._data.dtype.kind != "f":
+            if is_lazy(p) or not is_floating(p._data.dtype):
                 continue
             if self._by_rows(p):
                 tables.append(p)

@@ -18,7 +18,7 @@ from typing import Any
 from ..nn.batch_norm import _BatchNorm
 from ..nn.creation import zeros
 from ..nn.doors import call
-from ..nn.dtypes import int64
+from ..nn.dtypes import int64, is_floating
 from ..nn.module import Module
 from ..nn.tape import no_grad
 from ..nn.tensor import Tensor
@@ -119,7 +119,7 @@ class AveragedModel(Module):
         averaged, current, copied = [], [], []
         for a, b, average in self._pairs(model):
             b = b.detach().to(a.device)
-            if average and count and a.dtype.kind == "f":
+            if average and count and is_floating(a.dtype):
                 averaged.append(a.detach())
                 current.append(b)
             else:

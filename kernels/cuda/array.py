@@ -51,6 +51,16 @@ class Array:
         """The interface with a dtype that Numba knows: bfloat16 as uint16."""
         return self.__cuda_array_interface__ | {"typestr": stored_as(self.dtype).str}
 
+    def __dlpack__(self, *, stream=None, **options):
+        from . import dlpack
+
+        return dlpack.export(self, stream)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        from . import dlpack
+
+        return dlpack.device_of()
+
     def __array__(self, *args, **kwargs):
         raise TypeError("a CUDA array is no NumPy array: kernels.cuda.to_host or Tensor.cpu() copies it to the host")
 

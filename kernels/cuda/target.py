@@ -10,7 +10,7 @@ import inspect
 import threading
 from contextlib import contextmanager
 
-from .. import spec
+from .. import DLPACK_CUDA, spec
 from .array import Array
 
 try:
@@ -37,7 +37,10 @@ def jit(function=None, **options):
 
     Options are those of numba.cuda.jit: launch_bounds, lto, fastmath ...
     """
-    return cuda.jit(function, **options) if function or SIMULATOR else cuda.jit(**options)
+    if SIMULATOR:
+        # it has none of them
+        return cuda.jit(function) if function else cuda.jit()
+    return cuda.jit(function, **options) if function else cuda.jit(**options)
 
 
 def device(function):
@@ -51,6 +54,10 @@ def adopt(array):
         return array
     if not getattr(array, "__cuda_ndarray__", False):
         if not hasattr(array, "__cuda_array_interface__"):
+            if hasattr(array, "__dlpack_device__") and array.__dlpack_device__()[0] == DLPACK_CUDA:
+                from . import dlpack
+
+                return dlpack.adopt(array)
             raise TypeError(
                 f"expected a CUDA array, got {type(array).__module__}.{type(array).__name__}; kernels.cuda.to_device "
                 "or Tensor.to('cuda') copies it to the device"
@@ -78,6 +85,11 @@ def empty(shape, dtype):
 def compute_capability():
     """(major, minor) of the current device. The simulator has none of the instructions that ask for one."""
     return (8, 0) if SIMULATOR else tuple(cuda.get_current_device().compute_capability)
+
+
+def multiprocessors():
+    """How many of them the current device has: the blocks of a kernel that stays."""
+    return 2 if SIMULATOR else cuda.get_current_device().MULTIPROCESSOR_COUNT
 
 
 # ---- streams
@@ -230,7 +242,21 @@ def kernel(function=None, *, half=False):
 # ---- what the simulator does otherwise
 
 if SIMULATOR:
+    import sys
+
     import numpy as np
+    from numba.cuda.simulator import kernelapi
+
+    def _shared_array(self, shape, dtype, alignment=None):
+        """One array for all threads of a block that come to a line; the simulator's own refuses `alignment`."""
+        dtype = np.dtype(getattr(dtype, "name", dtype))
+        if shape == 0:
+            count = self._dynshared_size // dtype.itemsize
+            return np.frombuffer(self._dynshared.data, dtype, count)
+        caller = sys._getframe(1)
+        return self._allocations.setdefault((caller.f_code, caller.f_lineno), np.empty(shape, dtype))
+
+    kernelapi.FakeCUDAShared.array = _shared_array
 
     def pointer_of(array):
         return array._ary.ctypes.data

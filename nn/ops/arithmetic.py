@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..dtypes import result_type
+from ..dtypes import is_floating, result_type
 from ..tensor import Tensor, as_tensor
 from .binary import BITWISE, Add, Div, FloorDivide, Maximum, Minimum, Mul, Pow, Remainder, Sub
 from .constant import (
@@ -84,7 +84,8 @@ def div(a: Any, b: Any, rounding_mode: str | None = None) -> Tensor:
         return floor_divide(a, b)
     if rounding_mode not in (None, "trunc"):
         raise ValueError(f"div: expected rounding_mode None, 'floor' or 'trunc', got {rounding_mode!r}")
-    if rounding_mode and result_type(*(x if is_number(x) else as_tensor(x)._data for x in (a, b))).kind != "f":
+    operands = (x if is_number(x) else as_tensor(x)._data for x in (a, b))
+    if rounding_mode and not is_floating(result_type(*operands)):
         quotient = floor_divide(a, b)
         # floor went past the negative ones that have a remainder
         return quotient + (quotient.lt(0) & (quotient * b).ne(a))
@@ -124,7 +125,7 @@ def remainder(a: Any, b: Any) -> Tensor:
 def _divided(function: Any, constant: Any, a: Any, b: Any) -> Tensor:
     if is_number(b) and isinstance(a, Tensor):
         x, value = number_with(a, b)
-        if value == 0 and x._data.dtype.kind != "f":
+        if value == 0 and not is_floating(x._data.dtype):
             raise ZeroDivisionError(f"{constant.op}: integers divided by zero")
         return constant.apply(x, value)
     return function.apply(*pair(a, b))
@@ -143,7 +144,7 @@ def minimum(a: Any, b: Any) -> Tensor:
 def _bitwise(symbol: str) -> Callable:
     def operation(a: Any, b: Any) -> Tensor:
         a, b = pair(a, b)
-        if a._data.dtype.kind == "f":
+        if is_floating(a._data.dtype):
             raise TypeError(f"bitwise_{symbol}: expected integers or bools, got {a._data.dtype}")
         return BITWISE[symbol].apply(a, b)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..doors import call, contiguous, empty
-from ..dtypes import bool_
+from ..dtypes import bool_, is_floating
 from ..tensor import Tensor, as_tensor, wrap
 from .binary import binary
 from .operands import is_number, is_operand, pair
@@ -64,7 +64,7 @@ def logical_not(x: Any) -> Tensor:
 def bitwise_not(x: Any) -> Tensor:
     """~x: not of bools, -1 - x of integers"""
     x = as_tensor(x)
-    if x._data.dtype.kind == "f":
+    if is_floating(x._data.dtype):
         raise TypeError(f"bitwise_not: expected integers or bools, got {x._data.dtype}")
     return logical_not(x) if x._data.dtype == bool_ else -1 - x
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..doors import call, copy_into
+from ..dtypes import is_floating
 from ..mode import mode
 from ..tensor import Tensor, as_tensor
 from . import arithmetic, scatter, select, unary
@@ -28,7 +29,7 @@ def _arithmetic(op: str) -> Callable:
 
     def method(self: Tensor, other: Any, **options: Any) -> Tensor:
         y = self._writable(other)
-        if direct and not options and y.dtype.kind == "f" and y.flags.c_contiguous:
+        if direct and not options and is_floating(y.dtype) and y.flags.c_contiguous:
             # the common cases, without a temporary: a number, or an array that fits
             if type(other) is float or type(other) is int:
                 call(constant, y, y, float(-other if op == "sub" else other))

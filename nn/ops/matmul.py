@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from ..doors import call, contiguous, empty
+from ..dtypes import is_floating
 from ..tape import Function
 from ..tensor import Tensor, as_tensor
 from .broadcasting import broadcast_shape
@@ -29,6 +30,8 @@ def _stored(x: Any) -> tuple[Any, bool]:
 
 class MatMul(Function):
     """y (M, N) = a (M, K) @ b (K, N); in BatchedMatMul each with a leading batch."""
+
+    autocast = "half"
 
     strided = True
     kernel = "gemm.matmul_forward"
@@ -68,7 +71,7 @@ def _operands(a: Any, b: Any, what: str) -> tuple[Tensor, Tensor]:
     da, db = a._data.dtype, b._data.dtype
     if da != db:
         raise TypeError(f"{what}: expected operands of one dtype, got {da} and {db}; cast one with .to()")
-    if da.kind != "f":
+    if not is_floating(da):
         raise TypeError(f"{what}: expected floats, got {da}; use .float()")
     return a, b
 

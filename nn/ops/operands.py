@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..dtypes import result_type
+from ..dtypes import is_floating, result_type
 from ..tensor import Tensor, as_tensor
 
 __all__ = [
@@ -61,7 +61,7 @@ def _filled(like: Tensor, number: Any) -> Tensor:
 
 def number_with(x: Tensor, number: Any) -> tuple[Tensor, float]:
     """x in the dtype that it has together with a Python number, and the number as a kernel takes it."""
-    if type(number) is float and x._data.dtype.kind == "f":
+    if type(number) is float and is_floating(x._data.dtype):
         return x, number
     if isinstance(number, np.generic):
         number = number.item()
@@ -74,7 +74,7 @@ def number_with(x: Tensor, number: Any) -> tuple[Tensor, float]:
 def as_float(x: Any) -> Tensor:
     """A tensor for a function of real numbers: integers and bools become float32."""
     x = as_tensor(x)
-    return x if x._data.dtype.kind == "f" else x.to(dtypes.float32)
+    return x if is_floating(x._data.dtype) else x.to(dtypes.float32)
 
 
 def dimension(dim: Any, ndim: int, what: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from .. import dtypes
 from ..doors import call, contiguous, empty
+from ..dtypes import is_floating
 from ..tape import Function
 from ..tensor import Tensor, as_tensor, wrap
 from .operands import as_float, dimension, dimensions
@@ -59,6 +60,8 @@ def frame(x: Tensor, dim: Any, keepdim: bool, what: str) -> Frame:
 class Reduction(Function):
     """y (O, I) = <op>(x (O, R, I)). Backward gets the saved x and y that the kernel asks for."""
 
+    autocast = "float"
+
     op: str
     saves: tuple[str, ...] = ()
 
@@ -106,6 +109,8 @@ class LogSumExp(Reduction):
 class Var(Function):
     """Variance, or its root; the mean is a second result off the tape's main path."""
 
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, x, O, R, I, shape, correction, root):
         y, mean = empty((O, I), x.dtype, ctx.device), empty((O, I), x.dtype, ctx.device)
@@ -135,7 +140,7 @@ def _summable(x: Any, dtype: Any) -> Tensor:
     x = as_tensor(x)
     if dtype is not None:
         return x.to(dtype)
-    return x if x._data.dtype.kind == "f" else x.to(dtypes.int64)
+    return x if is_floating(x._data.dtype) else x.to(dtypes.int64)
 
 
 def sum(x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
@@ -144,7 +149,7 @@ def sum(x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Te
 
 def mean(x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
     x = as_tensor(x) if dtype is None else as_tensor(x).to(dtype)
-    if x._data.dtype.kind != "f":
+    if not is_floating(x._data.dtype):
         raise TypeError(f"mean: expected floats, got {x._data.dtype}; use .float()")
     return Mean.apply(*frame(x, dim, keepdim, "mean"))
 
@@ -219,6 +224,8 @@ def count_nonzero(x: Any, dim: Any = None) -> Tensor:
 
 
 class CumSum(Function):
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, x, O, R, I):
         ctx.sizes = O, R, I

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..doors import absent, call, contiguous, empty
-from ..dtypes import bool_
+from ..dtypes import bool_, is_floating
 from ..tape import Function
 from ..tensor import Tensor, as_tensor
 from .arithmetic import maximum, minimum
@@ -124,7 +124,7 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
     x = as_tensor(x)
     if min is None and max is None:
         raise ValueError("clamp: expected min or max, got neither")
-    if any(bound is not None and not is_number(bound) for bound in (min, max)) or x._data.dtype.kind != "f":
+    if any(bound is not None and not is_number(bound) for bound in (min, max)) or not is_floating(x._data.dtype):
         x = x if min is None else maximum(x, min)
         return x if max is None else minimum(x, max)
     low = -math.inf if min is None else number_with(x, min)[1]

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...kernels.formulas import UNARY
 from ..doors import call, empty
+from ..dtypes import is_floating
 from ..tape import Function
 from ..tensor import Tensor, as_tensor
 from .operands import as_float
@@ -113,7 +114,7 @@ def _operation(name: str) -> Callable:
 
     def operation(x: Any) -> Tensor:
         x = as_tensor(x)
-        if keeps_integers and x._data.dtype.kind != "f":
+        if keeps_integers and not is_floating(x._data.dtype):
             return x
         return apply(prepare(x))
 

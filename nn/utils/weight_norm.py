@@ -19,6 +19,8 @@ __all__ = ["norm_except_dim", "normed", "remove_weight_norm", "weight_norm"]
 class WeightNormFunction(Function):
     """w = v g / norm of v; v is `split` into (O, R, I), and each of its R slices has a length of its own."""
 
+    autocast = "float"
+
     @staticmethod
     def forward(ctx, v, g, split):
         w, norm = empty(v.shape, v.dtype, ctx.device), empty((split[1],), float64, ctx.device)
