@@ -1,0 +1,160 @@
+"""Padding: a thread for each element of the result, and for each element of the gradient, which asks who read it.
+
+Elements are only moved forward: the kernels see them as unsigned integers of their size. Where a place reads from is
+worked out from pad_modes.py as it comes; that of a thread's row and column once.
+"""
+
+import numpy as np
+
+from .. import pad_modes
+from .planes import (
+    bits,
+    column,
+    column_step,
+    computed,
+    first_slice,
+    i32,
+    over_planes,
+    place_of,
+    row,
+    row_step,
+    slice_step,
+)
+from .ptx import narrow, wide
+from .target import device, jit, kernel
+
+_source, _kept = device(pad_modes.source), device(pad_modes.kept)
+CONSTANT, REFLECT, REPLICATE, CIRCULAR = range(4)
+
+
+def _check(padded, plain, fronts, mode):
+    if not CONSTANT <= mode <= CIRCULAR:
+        raise ValueError("pad: expected mode 0 .. 3")
+    for places, size, front in zip(padded.shape[1:], plain.shape[1:], fronts, strict=True):
+        low, high = pad_modes.kept(size, places, front)
+        pad_modes.check_padding(size, places, front, high - low, mode)
+
+
+@device
+def _read(o, size, padded, front, mode):
+    """The element that a place reads; -1: none."""
+    low, high = _kept(size, padded, front)
+    return i32(_source(i32(o - front), size, i32(low), i32(high), mode))
+
+
+@jit
+def _pad(y, x, front_d, front_h, front_w, mode, value):
+    depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
+    OD, rows, columns = i32(y.shape[1]), i32(y.shape[2]), i32(y.shape[3])
+    slices = i32(y.shape[0] * y.shape[1])
+    k = column()
+    while k < columns:
+        c = _read(k, width, columns, front_w, mode)
+        j = row()
+        while j < rows:
+            b = _read(j, height, rows, front_h, mode)
+            s = first_slice()
+            while s < slices:
+                p, i = place_of(s, OD)
+                a = _read(i, depth, OD, front_d, mode)
+                y[p, i, j, k] = x[p, a, b, c] if a >= 0 and b >= 0 and c >= 0 else value
+                s = i32(s + slice_step())
+            j = i32(j + row_step())
+        k = i32(k + column_step())
+
+
+@kernel(half=True)
+def pad_forward(y, x, front_d, front_h, front_w, mode, value, stream=0):
+    """One launch."""
+    fronts = front_d, front_h, front_w
+    _check(y, x, fronts, mode)
+    constant = np.array(np.float64(value)).astype(y.dtype).view(bits(y).dtype)[()]
+    P, OD, OH, OW = y.shape
+    over_planes(_pad, P * OD, OH, OW, stream, bits(y), bits(x), *map(np.int32, (*fronts, mode)), constant)
+
+
+@device
+def _readers(e, size, padded, front, mode):
+    """The places that read element e: its own and how many that is, the first in front of x, the first behind ..."""
+    low, high = _kept(size, padded, front)
+    # places lie from -front to here, counted from the first element
+    end = i32(padded - front)
+    own = i32(1) if low <= e and e < high and -front <= e and e < end else i32(0)
+    first = last = before = after = i32(0)
+    if mode == REPLICATE:
+        first, last = i32(-front), i32(max(size, -front))
+        if e == 0:
+            before = i32(max(min(0, end) + front, 0))
+        if e == size - 1:
+            after = i32(max(end - last, 0))
+    elif mode != CONSTANT:
+        if mode == REFLECT:
+            first, last = i32(-e), i32(2 * (size - 1) - e)
+            low, high = size - size, size
+        else:
+            first, last = i32(e - (high - low)), i32(e + (high - low))
+        if first < low and first >= -front and first < end:
+            before = i32(1)
+        if last >= high and last >= -front and last < end:
+            after = i32(1)
+    return i32(e + front), own, i32(first + front), before, i32(last + front), after
+
+
+@device
+def _reader(places, n):
+    """The n-th of the places that read an element."""
+    own, mine, first, before, last, _ = places
+    if n < mine:
+        return own
+    n = i32(n - mine)
+    return i32(first + n) if n < before else i32(last + n - before)
+
+
+@device
+def _count(places):
+    return i32(places[1] + places[3] + places[5])
+
+
+@jit
+def _gradient(dx, dy, front_d, front_h, front_w, mode, zero):
+    depth, rows, columns = i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
+    OD, OH, OW = i32(dy.shape[1]), i32(dy.shape[2]), i32(dy.shape[3])
+    slices = i32(dx.shape[0] * dx.shape[1])
+    k = column()
+    while k < columns:
+        wide_ones = _readers(k, columns, OW, front_w, mode)
+        along = _count(wide_ones)
+        j = row()
+        while j < rows:
+            high_ones = _readers(j, rows, OH, front_h, mode)
+            down = _count(high_ones)
+            s = first_slice()
+            while s < slices:
+                p, i = place_of(s, depth)
+                deep_ones = _readers(i, depth, OD, front_d, mode)
+                total = zero
+                a, deep = i32(0), _count(deep_ones)
+                while a < deep:
+                    d = _reader(deep_ones, a)
+                    b = i32(0)
+                    while b < down:
+                        h = _reader(high_ones, b)
+                        c = i32(0)
+                        while c < along:
+                            total += wide(dy[p, d, h, _reader(wide_ones, c)])
+                            c = i32(c + 1)
+                        b = i32(b + 1)
+                    a = i32(a + 1)
+                dx[p, i, j, k] = narrow(dx, total)
+                s = i32(s + slice_step())
+            j = i32(j + row_step())
+        k = i32(k + column_step())
+
+
+@kernel(half=True)
+def pad_backward(dx, dy, front_d, front_h, front_w, mode, stream=0):
+    """One launch: an element adds its own place, then those in front, then those behind."""
+    fronts = front_d, front_h, front_w
+    _check(dy, dx, fronts, mode)
+    P, ID, IH, IW = dx.shape
+    over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, *map(np.int32, (*fronts, mode)), computed(dx)(0))

@@ -1,0 +1,166 @@
+"""Average pooling: a thread for each output and each element of the gradient, a warp for an output of a large window.
+
+Backward, an element adds what the windows that hold it give, always in the same order (windows.py).
+"""
+
+from . import status
+from .lanes import warp_sum
+from .planes import (
+    column,
+    column_step,
+    computed,
+    first_slice,
+    i32,
+    over_planes,
+    place_of,
+    row,
+    row_step,
+    slice_step,
+)
+from .ptx import narrow, wide
+from .target import BLOCKS, THREADS, WARP, cuda, device, jit, kernel, launch
+from .windows import ahead, check_shapes, large, output_of, parts_of, reach_of_windows, reached, window
+
+
+@device
+def _divisor(zero, d, h, w):
+    """Their product, in the type of `zero`: each is exact there, and so is a product of less than 24 bits."""
+    real = type(zero)
+    return real(d) * real(h) * real(w)
+
+
+@jit
+def _mean(y, x, windows_d, windows_h, windows_w, zero, each, problem):
+    """each: windows differ from slice to slice."""
+    depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
+    OD, rows, columns = i32(y.shape[1]), i32(y.shape[2]), i32(y.shape[3])
+    slices = i32(y.shape[0] * y.shape[1])
+    k = column()
+    while k < columns:
+        j = row()
+        while j < rows:
+            s = first_slice()
+            stale = True
+            d0 = d1 = dn = h0 = h1 = hn = w0 = w1 = wn = i32(0)
+            divisor = zero
+            while s < slices:
+                p, i = place_of(s, OD)
+                if stale:
+                    d0, d1, dn = window(windows_d, p, i, depth, problem)
+                    h0, h1, hn = window(windows_h, p, j, height, problem)
+                    w0, w1, wn = window(windows_w, p, k, width, problem)
+                    divisor = _divisor(zero, dn, hn, wn)
+                    stale = each
+                total = zero
+                a = d0
+                while a < d1:
+                    b = h0
+                    while b < h1:
+                        c = w0
+                        while c < w1:
+                            total += wide(x[p, a, b, c])
+                            c = i32(c + 1)
+                        b = i32(b + 1)
+                    a = i32(a + 1)
+                y[p, i, j, k] = narrow(y, total / divisor)
+                s = i32(s + slice_step())
+            j = i32(j + row_step())
+        k = i32(k + column_step())
+
+
+@jit
+def _mean_of_many(y, x, windows_d, windows_h, windows_w, zero, problem):
+    """A warp for each output: lanes stride over its window."""
+    depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
+    OD, rows, columns = i32(y.shape[1]), i32(y.shape[2]), i32(y.shape[3])
+    outputs = y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3]
+    warps = cuda.blockDim.x // WARP
+    lane, first = cuda.threadIdx.x % WARP, cuda.blockIdx.x * warps
+    # all threads of a block come to the shuffles
+    while first < outputs:
+        o = min(first + cuda.threadIdx.x // WARP, outputs - 1)
+        p, i, j, k = output_of(o, OD, rows, columns)
+        d0, d1, dn = window(windows_d, p, i, depth, problem)
+        h0, h1, hn = window(windows_h, p, j, height, problem)
+        w0, w1, wn = window(windows_w, p, k, width, problem)
+        deep, high, long = i32(d1 - d0), i32(h1 - h0), i32(w1 - w0)
+        a, b, c = parts_of(i32(lane), long, high)
+        stride = parts_of(i32(WARP), long, high)
+        total = zero
+        while a < deep and high > 0 and long > 0:
+            total += wide(x[p, d0 + a, h0 + b, w0 + c])
+            a, b, c = ahead(a, b, c, stride, long, high)
+        total = warp_sum(total)
+        if lane == 0 and first + cuda.threadIdx.x // WARP < outputs:
+            y[p, i, j, k] = narrow(y, total / _divisor(zero, dn, hn, wn))
+        first += cuda.gridDim.x * warps
+
+
+@kernel(half=True)
+def average_pool_forward(y, x, windows_d, windows_h, windows_w, stream=0):
+    """One launch; the input is read once where windows do not overlap, and from cache where they do."""
+    tables = windows_d, windows_h, windows_w
+    check_shapes(x.shape[0], tables)
+    zero = computed(x)(0)
+    if large(x, y):
+        grid = min(-(-y.size // (THREADS // WARP)), BLOCKS)
+        launch(_mean_of_many, grid, THREADS, stream, y, x, *tables, zero, status.word())
+        return
+    each = y.shape[1] > 1 or any(t.shape[0] > 1 for t in tables)
+    P, OD, OH, OW = y.shape
+    over_planes(_mean, P * OD, OH, OW, stream, y, x, *tables, zero, each, status.word())
+
+
+@device
+def _divisor_if_held(table, p, o, i):
+    """What window o is divided by along an axis; 0 where it does not hold element i."""
+    q = p if table.shape[0] > 1 else 0
+    return i32(table[q, o, 2]) if table[q, o, 0] <= i and i < table[q, o, 1] else i32(0)
+
+
+@jit
+def _gradient(dx, dy, windows_d, windows_h, windows_w, reach, zero):
+    depth, rows, columns = i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
+    slices = i32(dx.shape[0] * dx.shape[1])
+    of_height = i32(windows_d.shape[0] * depth)
+    of_width = i32(of_height + windows_h.shape[0] * rows)
+    k = column()
+    while k < columns:
+        j = row()
+        while j < rows:
+            s = first_slice()
+            while s < slices:
+                p, i = place_of(s, depth)
+                d0, d1 = reached(reach, 0, windows_d, p, depth, i)
+                h0, h1 = reached(reach, of_height, windows_h, p, rows, j)
+                w0, w1 = reached(reach, of_width, windows_w, p, columns, k)
+                total = zero
+                a = d0
+                while a < d1:
+                    dn = _divisor_if_held(windows_d, p, a, i)
+                    b = h0
+                    while b < h1 and dn != 0:
+                        hn = _divisor_if_held(windows_h, p, b, j)
+                        c = w0
+                        while c < w1 and hn != 0:
+                            wn = _divisor_if_held(windows_w, p, c, k)
+                            if wn != 0:
+                                total += wide(dy[p, a, b, c]) / _divisor(zero, dn, hn, wn)
+                            c = i32(c + 1)
+                        b = i32(b + 1)
+                    a = i32(a + 1)
+                dx[p, i, j, k] = narrow(dx, total)
+                s = i32(s + slice_step())
+            j = i32(j + row_step())
+        k = i32(k + column_step())
+
+
+@kernel(half=True)
+def average_pool_backward(dx, dy, windows_d, windows_h, windows_w, stream=0):
+    """Two launches: which windows may hold an element, and a pass over the gradient."""
+    tables = windows_d, windows_h, windows_w
+    check_shapes(dx.shape[0], tables)
+    P, ID, IH, IW = dx.shape
+    if dx.size:
+        reach = reach_of_windows(stream, tables, (ID, IH, IW), False)
+        over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, *tables, reach, computed(dx)(0))

@@ -1,0 +1,196 @@
+"""Max pooling: a thread for each output and for each element of the gradient, a warp for an output of a large window.
+
+Backward, an element asks the windows that may hold it whether it is theirs (windows.py), so that nothing is scattered.
+"""
+
+import numpy as np
+
+from . import status
+from .planes import (
+    column,
+    column_step,
+    computed,
+    first_slice,
+    i32,
+    over_planes,
+    place_of,
+    quotient,
+    row,
+    row_step,
+    slice_step,
+)
+from .ptx import narrow, shuffle_xor, wide
+from .target import BLOCKS, THREADS, WARP, cuda, device, jit, kernel, launch
+from .windows import (
+    ahead,
+    check_shapes,
+    large,
+    output_of,
+    parts_of,
+    reach_of_windows,
+    reached,
+    step_of,
+    window,
+)
+
+
+@jit
+def _largest(y, indices, x, windows_d, windows_h, windows_w, low, rectified, each, problem):
+    """each: windows differ from slice to slice."""
+    depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
+    OD, rows, columns = i32(y.shape[1]), i32(y.shape[2]), i32(y.shape[3])
+    slices = i32(y.shape[0] * y.shape[1])
+    k = column()
+    while k < columns:
+        j = row()
+        while j < rows:
+            s = first_slice()
+            stale = True
+            d0 = d1 = ds = h0 = h1 = hs = w0 = w1 = ws = i32(0)
+            while s < slices:
+                p, i = place_of(s, OD)
+                if stale:
+                    d0, d1, ds = window(windows_d, p, i, depth, problem)
+                    h0, h1, hs = window(windows_h, p, j, height, problem)
+                    w0, w1, ws = window(windows_w, p, k, width, problem)
+                    ds, hs, ws = step_of(ds, problem), step_of(hs, problem), step_of(ws, problem)
+                    stale = each
+                best, found = low, i32(-1)
+                a = d0
+                while a < d1:
+                    b = h0
+                    while b < h1:
+                        at = i32((a * height + b) * width)
+                        c = w0
+                        while c < w1:
+                            v = wide(x[p, a, b, c])
+                            # of equals the first stays, of NaNs the last
+                            if v > best or v != v or (found < 0 and not rectified):
+                                best, found = v, i32(at + c)
+                            c = i32(c + ws)
+                        b = i32(b + hs)
+                    a = i32(a + ds)
+                y[p, i, j, k] = narrow(y, best)
+                if indices.size > 0:
+                    indices[p, i, j, k] = found
+                s = i32(s + slice_step())
+            j = i32(j + row_step())
+        k = i32(k + column_step())
+
+
+@device
+def _better(v, at, w, place):
+    """Whether (w, place) beats (v, at): of equals the first, of NaNs the last; place -1: there is none."""
+    if place < 0:
+        return False
+    if w != w:
+        return v == v or place > at
+    if v != v:
+        return False
+    return at < 0 or w > v or (w == v and place < at)
+
+
+@jit
+def _largest_of_many(y, indices, x, windows_d, windows_h, windows_w, low, rectified, problem):
+    """A warp for each output: lanes stride over its window."""
+    depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
+    OD, rows, columns = i32(y.shape[1]), i32(y.shape[2]), i32(y.shape[3])
+    outputs = y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3]
+    warps = cuda.blockDim.x // WARP
+    lane, first = cuda.threadIdx.x % WARP, cuda.blockIdx.x * warps
+    # all threads of a block come to the shuffles
+    while first < outputs:
+        o = min(first + cuda.threadIdx.x // WARP, outputs - 1)
+        p, i, j, k = output_of(o, OD, rows, columns)
+        d0, d1, ds = window(windows_d, p, i, depth, problem)
+        h0, h1, hs = window(windows_h, p, j, height, problem)
+        w0, w1, ws = window(windows_w, p, k, width, problem)
+        ds, hs, ws = step_of(ds, problem), step_of(hs, problem), step_of(ws, problem)
+        # elements along each axis
+        deep, high = quotient(d1 - d0 + ds - 1, ds), quotient(h1 - h0 + hs - 1, hs)
+        long = quotient(w1 - w0 + ws - 1, ws)
+        a, b, c = parts_of(i32(lane), long, high)
+        stride = parts_of(i32(WARP), long, high)
+        best, found = low, i32(-1)
+        while a < deep and high > 0 and long > 0:
+            at = i32(((d0 + a * ds) * height + h0 + b * hs) * width + w0 + c * ws)
+            v = wide(x[p, d0 + a * ds, h0 + b * hs, w0 + c * ws])
+            if v > best or v != v or (found < 0 and not rectified):
+                best, found = v, at
+            a, b, c = ahead(a, b, c, stride, long, high)
+        span = WARP // 2
+        while span > 0:
+            w, place = shuffle_xor(best, span), shuffle_xor(found, span)
+            if _better(best, found, w, place):
+                best, found = w, place
+            span //= 2
+        if lane == 0 and first + cuda.threadIdx.x // WARP < outputs:
+            y[p, i, j, k] = narrow(y, best)
+            if indices.size > 0:
+                indices[p, i, j, k] = found
+        first += cuda.gridDim.x * warps
+
+
+@kernel(half=True)
+def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w, rectified, stream=0):
+    """One launch; the input is read once where windows do not overlap, and from cache where they do."""
+    tables = windows_d, windows_h, windows_w
+    check_shapes(x.shape[0], tables)
+    if x.shape[1] * x.shape[2] * x.shape[3] >= 2**31:
+        raise ValueError("pool: expected planes of fewer than 2**31 elements")
+    low = computed(x)(0 if rectified else -np.inf)
+    if large(x, y):
+        warps = THREADS // WARP
+        grid = min(-(-y.size // warps), BLOCKS)
+        launch(_largest_of_many, grid, THREADS, stream, y, indices, x, *tables, low, rectified, status.word())
+        return
+    each = y.shape[1] > 1 or any(t.shape[0] > 1 for t in tables)
+    P, OD, OH, OW = y.shape
+    args = y, indices, x, *tables, low, rectified, each, status.word()
+    over_planes(_largest, P * OD, OH, OW, stream, *args)
+
+
+@jit
+def _gradient(dx, dy, indices, windows_d, windows_h, windows_w, reach, zero):
+    depth, rows, columns = i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
+    slices = i32(dx.shape[0] * dx.shape[1])
+    of_height = i32(windows_d.shape[0] * depth)
+    of_width = i32(of_height + windows_h.shape[0] * rows)
+    k = column()
+    while k < columns:
+        j = row()
+        while j < rows:
+            s = first_slice()
+            while s < slices:
+                p, i = place_of(s, depth)
+                d0, d1 = reached(reach, 0, windows_d, p, depth, i)
+                h0, h1 = reached(reach, of_height, windows_h, p, rows, j)
+                w0, w1 = reached(reach, of_width, windows_w, p, columns, k)
+                me = i32((i * rows + j) * columns + k)
+                total = zero
+                a = d0
+                while a < d1:
+                    b = h0
+                    while b < h1:
+                        c = w0
+                        while c < w1:
+                            if indices[p, a, b, c] == me:
+                                total += wide(dy[p, a, b, c])
+                            c = i32(c + 1)
+                        b = i32(b + 1)
+                    a = i32(a + 1)
+                dx[p, i, j, k] = narrow(dx, total)
+                s = i32(s + slice_step())
+            j = i32(j + row_step())
+        k = i32(k + column_step())
+
+
+@kernel(half=True)
+def max_pool_backward(dx, dy, indices, windows_d, windows_h, windows_w, stream=0):
+    """Two launches: which windows may hold an element, and a pass over the gradient."""
+    tables = windows_d, windows_h, windows_w
+    check_shapes(dx.shape[0], tables)
+    P, ID, IH, IW = dx.shape
+    if dx.size:
+        reach = reach_of_windows(stream, tables, (ID, IH, IW), True)
+        over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, indices, *tables, reach, computed(dx)(0))
