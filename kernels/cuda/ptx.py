@@ -5,6 +5,9 @@ All that is specific to numba-cuda's way of emitting LLVM and PTX is here; a mov
 arguments, results and layouts of fragments, so that the code around them runs.
 """
 
+import math
+import operator
+
 from .target import SIMULATOR, cuda, device
 
 # elements of a load4 or store4
@@ -13,7 +16,19 @@ VECTOR = 4
 if SIMULATOR:
     from numpy import ceil, floor, rint, trunc
 
-    from .simulated import load4, narrow, on_boundary, quotient, rounded_product, shuffle_xor, store4, wide
+    from .simulated import (
+        floor_divide,
+        high_product,
+        load4,
+        narrow,
+        on_boundary,
+        quotient,
+        remainder,
+        rounded_product,
+        shuffle_xor,
+        store4,
+        wide,
+    )
 else:
     from llvmlite import ir
     from numba.cuda.extending import intrinsic
@@ -194,9 +209,11 @@ else:
 
     # unsigned, of 32 bits: a third of what Numba's division of int64 costs
     quotient = instruction("quotient", "div.u32 $0, $1, $2;", "r", "rr")
+    # the upper half of a product of 64 bits
+    high_product = instruction("high_product", "mul.hi.u32 $0, $1, $2;", "r", "rr")
 
     def _rounding(mode):
-        """A float as a whole one: the modifier of PTX's cvt. LLVM's own intrinsics of that are not all known to NVVM."""
+        """A float as a whole one, by PTX's cvt with that modifier: NVVM knows not all of LLVM's intrinsics."""
 
         def build(typingctx, x):
             def codegen(context, builder, signature, args):
@@ -210,6 +227,39 @@ else:
         return intrinsic(build)
 
     floor, ceil, rint, trunc = map(_rounding, ("rmi", "rpi", "rni", "rzi"))
+
+    def _float_remainder(a, b):
+        r = math.fmod(a, b)
+        return r + b if r != 0 and (r < 0) != (b < 0) else math.copysign(r, b)
+
+    def _float_quotient(a, b):
+        r = math.fmod(a, b)
+        q = (a - r) / b
+        if r != 0 and (r < 0) != (b < 0):
+            q -= type(a)(1)
+        # a - r is a multiple of b but for a rounding error
+        return math.copysign(rint(q), a / b)
+
+    def _exact(of_floats, of_integers):
+        """LLVM's remainder of floats is made of a quotient that is rounded; libdevice's is exact."""
+
+        def build(typingctx, a, b):
+            floating = isinstance(a, types.Float)
+            result = a if floating else typingctx.resolve_function_type(of_integers, (a, b), {}).return_type
+
+            def codegen(context, builder, signature, args):
+                if floating:
+                    return context.compile_internal(builder, of_floats, signature, args)
+                inner = typingctx.resolve_function_type(of_integers, (a, b), {})
+                values = [context.cast(builder, v, t, i) for v, t, i in zip(args, (a, b), inner.args, strict=True)]
+                return context.get_function(of_integers, inner)(builder, values)
+
+            return result(a, b), codegen
+
+        return intrinsic(build)
+
+    floor_divide = _exact(_float_quotient, operator.floordiv)
+    remainder = _exact(_float_remainder, operator.mod)
 
     @intrinsic
     def rounded_product(typingctx, a, b):

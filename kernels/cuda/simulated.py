@@ -43,6 +43,20 @@ def quotient(a, b):
     return int(a) // int(b)
 
 
+def high_product(a, b):
+    return np.uint32(int(a) * int(b) >> 32)
+
+
+def floor_divide(a, b):
+    with np.errstate(all="ignore"):
+        return a // b
+
+
+def remainder(a, b):
+    with np.errstate(all="ignore"):
+        return a % b
+
+
 def rounded_product(a, b):
     return a * b
 
