@@ -1,84 +1,50 @@
-"""Matrix products: the tile kernel that linear and the recurrent layers stand on, and the plain products.
+"""Matrix products: plain ones, stacks of them, and what linear and the recurrent layers fuse to them."""
 
-A block owns a square of SIDE x SIDE results. It walks along K in slices of DEPTH: its threads bring both slices to
-shared memory, whichever way the operands lie, and each multiplies its own THREAD_TILE x THREAD_TILE results out of
-them, in registers. The rows and columns of a thread lie LANES apart, so that neighbours read and write neighbours.
-Not yet tuned: no double buffering, no wide loads, no tensor cores.
-"""
+import numpy as np
 
-from .functions import formulas
-from .target import SIMULATOR, cuda, jit, kernel, launch
+from . import tile_launch
+from .target import kernel
+from .tile import CHUNK_BYTES, FUSED, LONG, MATRIX, STORE, TURNED
 
-# threads along each side of a block, and results of a thread along each side
-LANES = 2 if SIMULATOR else 16
-THREAD_TILE = 2 if SIMULATOR else 4
-SIDE = LANES * THREAD_TILE
-DEPTH = 3 if SIMULATOR else 16
-
-activate = formulas["activate"]
+# matrices of one launch: the third axis of a grid
+MOST_MATRICES = 65535
 
 
-@jit
-def tile_product(y, z, a, b, bias, transpose_a, transpose_b, accumulate, activation):
-    """y[g] = activation(op(a[g]) @ op(b[g]) + bias (+ y[g])), op(m) = m or m.T.
+def product(y, a, b, transpose_a, transpose_b, accumulate, stream, z=None, bias=None, activation=0):
+    """y[g] = activation(op(a[g]) @ op(b[g]) (+ y[g]) + bias), op(m) = m or m.T; z[g] keeps what the activation was given.
 
-    y, z, a, b are stacks of matrices; z, unless its size is 0, keeps what the activation was given. The grid is
-    (blocks of rows, blocks of columns, matrices).
+    y, z, a, b are matrices or stacks of them, C-contiguous; z and bias may be absent, None or of size 0.
     """
-    slice_a = cuda.shared.array((DEPTH, SIDE), y.dtype)
-    slice_b = cuda.shared.array((DEPTH, SIDE), y.dtype)
-    sums = cuda.local.array((THREAD_TILE, THREAD_TILE), y.dtype)
-    g = cuda.blockIdx.z
-    rows, columns = y.shape[1], y.shape[2]
+    y, a, b = (m if m.ndim == 3 else m.reshape(1, *m.shape) for m in (y, a, b))
+    if y.shape[0] > MOST_MATRICES:
+        for first in range(0, y.shape[0], MOST_MATRICES):
+            part = slice(first, first + MOST_MATRICES)
+            some = None if z is None or not z.size else z[part]
+            product(y[part], a[part], b[part], transpose_a, transpose_b, accumulate, stream, some, bias, activation)
+        return
+    matrices, rows, columns = y.shape
     depth = a.shape[1] if transpose_a else a.shape[2]
-    tx, ty = cuda.threadIdx.x, cuda.threadIdx.y
-    thread = ty * LANES + tx
-    top, left = cuda.blockIdx.x * SIDE, cuda.blockIdx.y * SIDE
-    zero = y.dtype.type(0)
-    for r in range(THREAD_TILE):
-        for c in range(THREAD_TILE):
-            sums[r, c] = zero
-    for start in range(0, depth, DEPTH):
-        for e in range(thread, DEPTH * SIDE, LANES * LANES):
-            # along whichever axis is contiguous, so that a warp reads whole lines
-            k, i = (e // SIDE, e % SIDE) if transpose_a else (e % DEPTH, e // DEPTH)
-            value = zero
-            if top + i < rows and start + k < depth:
-                value = a[g, start + k, top + i] if transpose_a else a[g, top + i, start + k]
-            slice_a[k, i] = value
-            k, j = (e % DEPTH, e // DEPTH) if transpose_b else (e // SIDE, e % SIDE)
-            value = zero
-            if left + j < columns and start + k < depth:
-                value = b[g, left + j, start + k] if transpose_b else b[g, start + k, left + j]
-            slice_b[k, j] = value
-        cuda.syncthreads()
-        for k in range(DEPTH):
-            for r in range(THREAD_TILE):
-                left_value = slice_a[k, ty + r * LANES]
-                for c in range(THREAD_TILE):
-                    sums[r, c] += left_value * slice_b[k, tx + c * LANES]
-        cuda.syncthreads()
-    for r in range(THREAD_TILE):
-        i = top + ty + r * LANES
-        for c in range(THREAD_TILE):
-            j = left + tx + c * LANES
-            if i < rows and j < columns:
-                value = sums[r, c]
-                if accumulate:
-                    value += y[g, i, j]
-                if bias.size > 0:
-                    value += bias[j]
-                if z.size > 0:
-                    z[g, i, j] = value
-                y[g, i, j] = activate(activation, value)
+    flat = y.reshape(-1)
+    epilogue, arrays, scalars = STORE, (), (bool(accumulate),)
+    absent = flat[:0]
+    z, bias = (absent if m is None else m.reshape(-1) for m in (z, bias))
+    if z.size or bias.size or activation:
+        epilogue, arrays, scalars = FUSED, (z, bias), (bool(accumulate), np.int32(activation))
+    sides = side(a, transpose_a), side(b, not transpose_b)
+    tile_launch.multiply(
+        flat, *sides, rows, columns, depth, stream, matrices, epilogue=epilogue, arrays=arrays, scalars=scalars
+    )
 
 
-def product(y, z, a, b, bias, transpose_a, transpose_b, accumulate, activation, stream):
-    """Launch tile_product over matrices or stacks of them."""
-    y, z, a, b = (m if m.ndim == 3 else m.reshape(1, *m.shape) for m in (y, z, a, b))
-    grid = -(-y.shape[1] // SIDE), -(-y.shape[2] // SIDE), y.shape[0]
-    args = (y, z, a, b, bias, transpose_a, transpose_b, accumulate, activation)
-    launch(tile_product, grid, (LANES, LANES), stream, *args)
+def side(matrices, turned):
+    """A stack of matrices, lines x depth or, turned, depth x lines, as a side of tile_launch.multiply."""
+    count, m, n = matrices.shape
+    lines, depth = (n, m) if turned else (m, n)
+    # offsets in a matrix have 32 bits
+    operand = TURNED if turned else LONG if m * n >= 2**32 else MATRIX
+    chunks = n * matrices.itemsize % CHUNK_BYTES == 0 and matrices.pointer % CHUNK_BYTES == 0
+    values = np.int64(m * n), np.int32(lines), np.int32(depth)
+    return tile_launch.Side(matrices.reshape(-1), operand, values, chunks)
 
 
 def _check(name, y, a, b, transpose_a, transpose_b):
@@ -88,21 +54,15 @@ def _check(name, y, a, b, transpose_a, transpose_b):
         raise ValueError(f"{name}: y: expected shape {(m, n)} from {(m, k)} @ {(inner, n)}, got {tuple(y.shape)}")
 
 
-def _absent(y):
-    return y.reshape(-1)[:0], y[:0]
-
-
 @kernel
 def matmul_forward(y, a, b, transpose_a, transpose_b, accumulate, stream=0):
-    """One launch of the tile kernel."""
+    """One launch; two where the depth is split (tile_launch.py)."""
     _check("matmul_forward", y, a, b, transpose_a, transpose_b)
-    bias, z = _absent(y)
-    product(y, z, a, b, bias, transpose_a, transpose_b, accumulate, 0, stream)
+    product(y, a, b, transpose_a, transpose_b, accumulate, stream)
 
 
 @kernel
 def bmm_forward(y, a, b, transpose_a, transpose_b, accumulate, stream=0):
-    """One launch of the tile kernel, the third axis of its grid over the stack."""
+    """As matmul_forward, the third axis of the grid over the stack."""
     _check("bmm_forward", y, a, b, transpose_a, transpose_b)
-    bias, z = _absent(y)
-    product(y, z, a, b, bias, transpose_a, transpose_b, accumulate, 0, stream)
+    product(y, a, b, transpose_a, transpose_b, accumulate, stream)

@@ -1,0 +1,28 @@
+"""Matrix products: every way the operands lie, aligned and not, large and small tiles, split depths."""
+
+from helpers import poison
+
+from . import case
+
+CORES = {"tile_fma": {"fma.rn.f32": 512, "ld.shared.v4": 32, "cp.async": 8}}
+
+
+def operands(rng, dtype, m, n, k, transpose_a, transpose_b, stack=()):
+    a = rng.standard_normal((*stack, k, m) if transpose_a else (*stack, m, k)).astype(dtype)
+    b = rng.standard_normal((*stack, n, k) if transpose_b else (*stack, k, n)).astype(dtype)
+    return a, b
+
+
+def cases(rng, dtype):
+    for m, n, k in ((0, 2, 3), (3, 2, 0), (6, 5, 7), (20, 36, 8), (40, 20, 21)):
+        for transpose_a in (False, True):
+            for transpose_b in (False, True):
+                a, b = operands(rng, dtype, m, n, k, transpose_a, transpose_b)
+                for accumulate in (False, True) if m == 6 else (False,):
+                    y = rng.standard_normal((m, n)).astype(dtype)
+                    yield case("gemm.matmul_forward", y, a, b, transpose_a, transpose_b, accumulate)
+    for m, n, k in ((6, 5, 7), (20, 4, 4)):
+        a, b = operands(rng, dtype, m, n, k, True, False, (2,))
+        yield case("gemm.bmm_forward", rng.standard_normal((2, m, n)).astype(dtype), a, b, True, False, True)
+        a, b = operands(rng, dtype, m, n, k, False, True, (2,))
+        yield case("gemm.bmm_forward", poison((2, m, n), dtype), a, b, False, True, False)
