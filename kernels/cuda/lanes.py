@@ -47,6 +47,18 @@ def block_sum(parts, value):
 
 
 @device
+def group_sum(parts, value, width):
+    """The sum over each `width` neighbouring threads, a power of two: of part of a warp or, beyond, of the block."""
+    if width > WARP:
+        return block_sum(parts, value)
+    lane = width // 2
+    while lane > 0:
+        value += shuffle_xor(value, lane)
+        lane //= 2
+    return value
+
+
+@device
 def block_max(parts, value):
     """As block_sum; parts[0], the first warp's, stands in for warps that are not there."""
     thread = cuda.threadIdx.x
@@ -88,3 +100,16 @@ def block_scan(parts, value):
             prefix += total
         total += parts[warp]
     return prefix, total
+
+
+@device
+def group_max(parts, value, width):
+    """As group_sum."""
+    if width > WARP:
+        return block_max(parts, value)
+    lane = width // 2
+    while lane > 0:
+        other = shuffle_xor(value, lane)
+        value = other if other > value or value != value else value
+        lane //= 2
+    return value
