@@ -1,6 +1,5 @@
 """What `python -m hotloop doctor` says: the machine as the kernels see it, and what stands in their way."""
 
-import importlib
 import os
 import platform
 from importlib import metadata
@@ -9,7 +8,7 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 
-from . import cache, cuda, precision, state, threads
+from . import cache, doctor_cuda, precision, state, threads
 
 
 def report() -> list[tuple[str, str]]:
@@ -21,7 +20,7 @@ def report() -> list[tuple[str, str]]:
         *_processor(),
         *_threads(),
         *_folder(),
-        ("CUDA", _cuda()),
+        *doctor_cuda.findings(),
     ]
 
 
@@ -34,7 +33,7 @@ def print_report() -> None:
 
 def _versions():
     named = [f"numpy {np.__version__}", f"numba {numba.__version__}"]
-    for name in ("llvmlite", "numba-cuda", "safetensors", "tqdm", "matplotlib"):
+    for name in ("llvmlite", "numba-cuda", "cuda-core", "ml_dtypes", "safetensors", "tqdm", "matplotlib"):
         try:
             named.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
@@ -90,21 +89,3 @@ def _folder():
     yield "cache", f"{folder} ({kernels} functions, {size / 2**20:.1f} MiB)"
     if numba.config.BOUNDSCHECK:
         yield "bounds checking", "on (NUMBA_BOUNDSCHECK): kernels are slow, and cached apart"
-
-
-def _cuda():
-    if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
-        return "simulated (NUMBA_ENABLE_CUDASIM): right and very slow"
-    try:
-        target = importlib.import_module(f"{cuda.__name__}.target")
-    except ImportError as error:
-        return str(error)
-    if not cuda.is_available():
-        return "numba-cuda is installed, but finds no driver or device"
-    try:
-        device = target.cuda.get_current_device()
-        name = device.name.decode() if isinstance(device.name, bytes) else device.name
-        return f"{name}, compute capability {'.'.join(map(str, device.compute_capability))}"
-    except Exception as error:
-        # whatever a driver throws is what the doctor is there to show
-        return f"a device that does not answer: {error}"

@@ -19,9 +19,11 @@ STATE = np.array([0x0123456789ABCDEF, 2**32 - 3], np.uint64)
 LINEAR = [(0, 3, 2), (1, 1, 1), (2, 0, 3), (5, 7, 3), (9, 4, 6)]
 
 
-@pytest.mark.process(
-    __file__, str(ROOT / "tests/test_cuda_kernels.py"), env={"NUMBA_ENABLE_CUDASIM": "1"}, needs="numba_cuda"
-)
+# all that runs in the simulator
+FILES = [str(ROOT / "tests" / f"test_cuda{part}.py") for part in ("", "_kernels", "_layers", "_runtime")]
+
+
+@pytest.mark.process(*FILES, env={"NUMBA_ENABLE_CUDASIM": "1"}, needs="numba_cuda")
 def test_in_the_simulator(process):
     process()
 

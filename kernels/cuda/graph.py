@@ -30,7 +30,7 @@ class CUDAGraph:
 
     def reset(self) -> None:
         """Forget the recording and give its memory back."""
-        self.__init__()
+        self._recording = self._pool = self._executable = None
 
 
 @contextmanager

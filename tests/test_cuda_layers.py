@@ -1,0 +1,297 @@
+"""Every layer, loss and optimizer gives on the device what it gives on the CPU: `model.to("cuda")` is all it takes.
+
+Runs in the simulator, or on a device where there is one; sizes are the simulator's.
+"""
+
+import copy
+
+import numpy as np
+import pytest
+from helpers import close, require_cuda
+from hotloop import nn, optim
+from hotloop.nn import functional as F
+
+
+@pytest.fixture(autouse=True)
+def device():
+    require_cuda()
+
+
+def normal(*shape):
+    return np.random.default_rng(len(shape) + sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def on_both(module, *inputs, tol=2e-5):
+    """Forward and backward of a module and of its copy on the device, compared: results, gradients, buffers."""
+    from hotloop.nn import rng
+
+    found = []
+    for device in ("cpu", "cuda"):
+        model = copy.deepcopy(module).to(device)
+        rng.manual_seed(5)
+        rng.set_rng_state(np.array([5, 7], np.uint64), device)
+        arrays = [nn.Tensor(x).to(device) for x in inputs]
+        for tensor in arrays:
+            tensor.requires_grad = tensor.is_floating_point()
+        outputs = list(_tensors(model(*arrays)))
+        total = sum((y * y).sum() for y in outputs if y.is_floating_point())
+        if isinstance(total, nn.Tensor) and total.requires_grad:
+            total.backward()
+        results = {f"output {i}": y for i, y in enumerate(outputs)}
+        results |= {f"gradient of input {i}": x.grad for i, x in enumerate(arrays)}
+        if isinstance(model, nn.Module):
+            results |= {f"gradient of {name}": p.grad for name, p in model.named_parameters()}
+            results |= dict(model.named_buffers())
+        found.append({name: _host(value) for name, value in results.items()})
+    here, there = found
+    assert here.keys() == there.keys()
+    for name, want in here.items():
+        got = there[name]
+        assert (want is None) == (got is None), name
+        if want is not None and want.dtype.kind == "f":
+            close(got.astype(np.float64), want.astype(np.float64), tol, name)
+        elif want is not None:
+            assert np.array_equal(got, want), name
+
+
+def _tensors(value):
+    if isinstance(value, nn.Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            yield from _tensors(part)
+
+
+def _host(value):
+    if value is None:
+        return None
+    return nn.Tensor(value).detach().cpu().numpy() if not isinstance(value, np.ndarray) else value
+
+
+SMALL = (2, 3, 5, 6)
+LAYERS = {
+    "Linear": (nn.Linear(6, 4), SMALL),
+    "Linear activation": (nn.Linear(6, 4, activation="gelu"), (3, 6)),
+    "Bilinear": (nn.Bilinear(3, 4, 2), (5, 3), (5, 4)),
+    "Conv1d": (nn.Conv1d(3, 4, 3, stride=2, padding=1), (2, 3, 7)),
+    "Conv2d": (nn.Conv2d(3, 4, 3, padding=1), SMALL),
+    "Conv2d groups": (nn.Conv2d(4, 6, (3, 2), dilation=(1, 2), groups=2, bias=False), (2, 4, 5, 6)),
+    "Conv2d depthwise": (nn.Conv2d(3, 3, 3, groups=3, padding="same"), SMALL),
+    "Conv2d 1x1": (nn.Conv2d(3, 5, 1), SMALL),
+    "Conv2d reflect": (nn.Conv2d(3, 2, 3, padding=1, padding_mode="reflect"), SMALL),
+    "Conv3d": (nn.Conv3d(2, 3, 2), (1, 2, 3, 4, 3)),
+    "ConvTranspose2d": (nn.ConvTranspose2d(3, 2, 3, stride=2, output_padding=1), (2, 3, 3, 2)),
+    "MaxPool2d": (nn.MaxPool2d(2, return_indices=True), SMALL),
+    "AvgPool2d": (nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False), SMALL),
+    "AdaptiveAvgPool2d": (nn.AdaptiveAvgPool2d((2, 3)), SMALL),
+    "AdaptiveMaxPool1d": (nn.AdaptiveMaxPool1d(3), (2, 3, 7)),
+    "LPPool2d": (nn.LPPool2d(2, 2), SMALL),
+    "FractionalMaxPool2d": (nn.FractionalMaxPool2d(2, output_size=(2, 3)), SMALL),
+    "BatchNorm1d": (nn.BatchNorm1d(4), (5, 4)),
+    "BatchNorm2d": (nn.BatchNorm2d(3), SMALL),
+    "BatchNorm2d eval": (nn.BatchNorm2d(3).eval(), SMALL),
+    "InstanceNorm2d": (nn.InstanceNorm2d(3, affine=True), SMALL),
+    "LayerNorm": (nn.LayerNorm(6), SMALL),
+    "GroupNorm": (nn.GroupNorm(2, 4), (2, 4, 5)),
+    "RMSNorm": (nn.RMSNorm(6), SMALL),
+    "LocalResponseNorm": (nn.LocalResponseNorm(3), SMALL),
+    "weight_norm": (nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)), (2, 4)),
+    "spectral_norm": (nn.utils.parametrizations.spectral_norm(nn.Linear(4, 3)), (2, 4)),
+    "PReLU": (nn.PReLU(3), SMALL),
+    "RReLU": (nn.RReLU(), SMALL),
+    "GLU": (nn.GLU(), SMALL),
+    "Softmax": (nn.Softmax(1), SMALL),
+    "LogSoftmax": (nn.LogSoftmax(-1), (3, 7)),
+    "Softmin": (nn.Softmin(0), (3, 7)),
+    "Dropout": (nn.Dropout(0.4), SMALL),
+    "Dropout2d": (nn.Dropout2d(0.4), SMALL),
+    "AlphaDropout": (nn.AlphaDropout(0.4), SMALL),
+    "Upsample nearest": (nn.Upsample(scale_factor=2), SMALL),
+    "Upsample bilinear": (nn.Upsample(size=(4, 9), mode="bilinear"), SMALL),
+    "Upsample bicubic": (nn.Upsample(size=(4, 9), mode="bicubic", align_corners=True), SMALL),
+    "PixelShuffle": (nn.PixelShuffle(2), (2, 8, 2, 3)),
+    "ChannelShuffle": (nn.ChannelShuffle(2), (2, 4, 2, 3)),
+    "ReflectionPad2d": (nn.ReflectionPad2d(2), SMALL),
+    "ConstantPad1d": (nn.ConstantPad1d((1, 2), 3.0), (2, 3, 4)),
+    "Unfold": (nn.Unfold(2), SMALL),
+    "Fold": (nn.Fold((4, 5), 2), (2, 12, 12)),
+    "RNN": (nn.RNN(3, 5, num_layers=2, bidirectional=True), (4, 2, 3)),
+    "GRU": (nn.GRU(3, 5, batch_first=True), (2, 4, 3)),
+    "LSTM": (nn.LSTM(3, 5, num_layers=2), (4, 2, 3)),
+    "LSTM projection": (nn.LSTM(3, 5, proj_size=2, bias=False), (4, 2, 3)),
+    "LSTMCell": (nn.LSTMCell(3, 5), (2, 3)),
+    "GRUCell": (nn.GRUCell(3, 5), (2, 3)),
+    "RNNCell": (nn.RNNCell(3, 5, nonlinearity="relu"), (2, 3)),
+    "CosineSimilarity": (nn.CosineSimilarity(), (4, 6), (4, 6)),
+    "PairwiseDistance": (nn.PairwiseDistance(), (4, 6), (4, 6)),
+    "residual": (lambda x: F.relu(x + F.layer_norm(x, (6,))) * 0.5, SMALL),
+    "broadcast": (lambda x, y: (x * y - y).sum(dim=1) / (y.mean() + 2), SMALL, (3, 1, 6)),
+    "reductions": (lambda x: (x.std(dim=2), x.amax(dim=0), x.prod(dim=-1), x.logsumexp(1), x.cumsum(3)), SMALL),
+    "views": (lambda x: x.transpose(1, 3).reshape(2, -1)[:, 1::3].flatten(), SMALL),
+    "joins": (lambda x: nn.Tensor.float(F.pad(x, (1, 1)))[..., 1:-1].chunk(3, dim=1), SMALL),
+    "gathers": (lambda x: (x[[1, 0, 1]], x.argmax(dim=1), *x.sort(dim=-1), *x.topk(2, dim=2)), SMALL),
+    "selects": (lambda x: (x.clamp(-0.5, 0.5), x.masked_fill(x > 0, 2.0), x.tril()), SMALL),
+    "functions": (lambda x: (x.exp(), x.abs().sqrt(), x.sin(), x.sigmoid(), x.tanh(), x**2, 1 / (x.abs() + 1)), SMALL),
+    "matmul": (lambda x, y: x @ y, (2, 3, 4), (4, 5)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer(name):
+    module, *shapes = LAYERS[name]
+    on_both(module, *[normal(*shape) for shape in shapes])
+
+
+EMBEDDED = np.array([[1, 4, 4], [0, 2, 1]])
+
+
+def test_embeddings():
+    on_both(nn.Embedding(5, 3, padding_idx=2), EMBEDDED)
+    on_both(nn.EmbeddingBag(5, 3, mode="mean"), EMBEDDED)
+    on_both(nn.EmbeddingBag(5, 3, mode="max"), EMBEDDED)
+
+
+def test_lengths():
+    class Sequence(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(3, 5, bidirectional=True)
+
+        def forward(self, x):
+            return self.lstm(x, lengths=np.array([4, 2, 1]))
+
+    on_both(Sequence(), normal(4, 3, 3))
+
+
+def labels(count, size):
+    return np.arange(size) % count
+
+
+LOSSES = {
+    "MSELoss": (normal(4, 3), normal(4, 3) * 0.5),
+    "L1Loss": (normal(4, 3), normal(4, 3) * 0.5),
+    "SmoothL1Loss": (normal(4, 3), normal(4, 3) * 0.5),
+    "HuberLoss": (normal(4, 3), normal(4, 3) * 0.5),
+    "CrossEntropyLoss": (normal(6, 3), labels(3, 6)),
+    "NLLLoss": (normal(6, 3), labels(3, 6)),
+    "BCELoss": (abs(normal(4, 3)) / 9 + 0.1, (normal(4, 3) > 0).astype(np.float32)),
+    "BCEWithLogitsLoss": (normal(4, 3), (normal(4, 3) > 0).astype(np.float32)),
+    "KLDivLoss": (normal(4, 3), abs(normal(4, 3))),
+    "PoissonNLLLoss": (normal(4, 3), abs(normal(4, 3))),
+    "SoftMarginLoss": (normal(4, 3), np.sign(normal(4, 3))),
+    "HingeEmbeddingLoss": (normal(4, 3), np.sign(normal(4, 3))),
+    "MultiMarginLoss": (normal(6, 3), labels(3, 6)),
+    "MultiLabelSoftMarginLoss": (normal(4, 3), (normal(4, 3) > 0).astype(np.float32)),
+    "MultiLabelMarginLoss": (normal(2, 3), np.array([[2, 0, -1], [1, -1, 0]])),
+    "MarginRankingLoss": (normal(6), normal(6)[::-1].copy(), np.sign(normal(6))),
+    "CosineEmbeddingLoss": (normal(4, 3), normal(4, 3)[::-1].copy(), np.sign(normal(4))),
+    "TripletMarginLoss": (normal(4, 3), normal(4, 3)[::-1].copy(), normal(4, 3) * 2),
+    "GaussianNLLLoss": (normal(4, 3), normal(4, 3) * 0.5, abs(normal(4, 3)) + 0.1),
+}
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss(name, reduction):
+    first, *rest = LOSSES[name]
+    loss = getattr(nn, name)(reduction=reduction)
+    found = []
+    for device in ("cpu", "cuda"):
+        x = nn.Tensor(first).to(device)
+        x.requires_grad = True
+        y = loss(x, *[nn.Tensor(r).to(device) for r in rest])
+        (y * y).sum().backward()
+        found.append((y.detach().cpu().numpy(), _host(x.grad)))
+    for got, want in zip(found[1], found[0], strict=True):
+        close(got, want, 2e-5)
+
+
+OPTIMIZERS = {
+    "SGD": dict(momentum=0.9, nesterov=True, weight_decay=0.01),
+    "Adadelta": {},
+    "Adafactor": dict(lr=0.05),
+    "Adagrad": {},
+    "Adam": dict(amsgrad=True),
+    "AdamW": {},
+    "AdamWScheduleFree": {},
+    "Adamax": {},
+    "ASGD": {},
+    "LAMB": {},
+    "LARS": dict(momentum=0.9),
+    "LBFGS": dict(lr=0.1, max_iter=3, line_search_fn="strong_wolfe"),
+    "Lion": {},
+    "NAdam": {},
+    "RAdam": {},
+    "RMSprop": dict(momentum=0.9, centered=True),
+    "Rprop": {},
+}
+
+
+def trained(name, options, device, steps=3):
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
+    for i, p in enumerate(model.parameters()):
+        p.data = normal(*p.shape) * 0.5 + i
+    model.to(device)
+    optimizer = getattr(optim, name)(model.parameters(), **options)
+    x, y = nn.Tensor(normal(3, 4)).to(device), nn.Tensor(normal(3, 2)).to(device)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(x), y)
+        loss.backward()
+        return loss
+
+    losses = [optimizer.step(closure).item() for _ in range(steps)]
+    return losses, [p.detach().cpu().numpy() for p in model.parameters()]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer(name):
+    losses, parameters = trained(name, OPTIMIZERS[name], "cpu")
+    device_losses, device_parameters = trained(name, OPTIMIZERS[name], "cuda")
+    close(np.array(device_losses), np.array(losses), 2e-5, "losses")
+    for got, want in zip(device_parameters, parameters, strict=True):
+        close(got, want, 2e-5)
+
+
+def test_muon():
+    found = []
+    for device in ("cpu", "cuda"):
+        p = nn.Parameter(normal(4, 3)).to(device)
+        p = nn.Parameter(p.data)
+        optimizer = optim.Muon([p], lr=0.1)
+        for _ in range(2):
+            p.grad = nn.Tensor(normal(4, 3) * 0.3).to(device).data
+            optimizer.step()
+        found.append(p.detach().cpu().numpy())
+    close(found[1], found[0], 2e-4)
+
+
+def test_sparse_gradients():
+    for rule in (optim.SparseAdam, optim.SGD):
+        found = []
+        for device in ("cpu", "cuda"):
+            table = nn.Embedding(5, 3, sparse=True)
+            table.weight.data = normal(5, 3)
+            table.to(device)
+            optimizer = rule(table.parameters(), lr=0.1)
+            for _ in range(2):
+                optimizer.zero_grad()
+                (table(nn.Tensor(EMBEDDED).to(device)) ** 2).sum().backward()
+                optimizer.step()
+            found.append(table.weight.detach().cpu().numpy())
+        close(found[1], found[0], 1e-5)
+
+
+def test_gradients_are_clipped():
+    found = []
+    for device in ("cpu", "cuda"):
+        layer = nn.Linear(4, 3)
+        layer.weight.data, layer.bias.data = normal(3, 4), normal(3)
+        layer.to(device)
+        (layer(nn.Tensor(normal(5, 4)).to(device)) ** 2).sum().backward()
+        norm = nn.utils.clip_grad_norm_(layer.parameters(), 0.5)
+        nn.utils.clip_grad_value_(layer.parameters(), 0.1)
+        found.append([norm.item(), *[_host(p.grad) for p in layer.parameters()]])
+    for got, want in zip(found[1], found[0], strict=True):
+        close(np.asarray(got), np.asarray(want), 1e-5)
