@@ -135,10 +135,11 @@ class Recording:
 
     builder   cuda.core's GraphBuilder, which the driver writes to; None in the simulator
     launches  (kernel, grid, block, shared, arguments), in order; keeps the arrays of the launches alive
+    kept      arrays that launches know by their address alone
     """
 
     def __init__(self, builder=None):
-        self.builder, self.launches = builder, []
+        self.builder, self.launches, self.kept = builder, [], []
 
 
 def refuse_while_recording(what):
@@ -169,10 +170,13 @@ def launch(function, grid, block, stream, *args, shared=0):
         function[grid, block, stream, shared](*args)
         return
     key = function, grid, block, stream, shared
+    if shared > SHARED_BYTES:
+        # what must be asked for every version of a kernel, and versions differ by what they take
+        key += tuple([(a.dtype, a.ndim) if hasattr(a, "dtype") else type(a) for a in args])
     configured = _bound.get(key)
     if configured is None:
         if shared > SHARED_BYTES:
-            _allow_shared(function, grid, block, stream, shared, args)
+            _allow_shared(function, shared, args)
         if len(_bound) >= _MOST_BOUND:
             _bound.clear()
         with _quiet():
@@ -196,12 +200,11 @@ def _quiet():
         config.CUDA_LOW_OCCUPANCY_WARNINGS = before
 
 
-def _allow_shared(function, grid, block, stream, shared, args):
+def _allow_shared(function, shared, args):
     """Let a kernel have more shared memory than 48 KB: Numba has no word for it, the driver has."""
     from cuda.bindings import driver
 
-    signature = tuple(cuda.typeof(a) if hasattr(cuda, "typeof") else function.typeof_pyval(a) for a in args)
-    compiled = function.overloads.get(signature) or function.compile(signature)
+    compiled = function.compile(tuple(map(function.typeof_pyval, args)))
     handle = compiled._codelibrary.get_cufunc().handle
     attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     (status,) = driver.cuKernelSetAttribute(attribute, shared, handle, cuda.get_current_device().id)
