@@ -67,11 +67,22 @@ class Backend:
 
 
 def _call_on_device(kernel, args):
-    moved = [cuda.to_device(a) if isinstance(a, np.ndarray) else a for a in args]
+    moved = [_on_device(a) if isinstance(a, np.ndarray) else a for a in args]
     assert kernel(*moved) is None
     for host, device in zip(args, moved, strict=True):
         if isinstance(host, np.ndarray) and host.size and host.flags.writeable:
             host[...] = cuda.to_host(device)
+
+
+def _on_device(a):
+    """A copy on the device, with the strides that it has here."""
+    if a.flags.c_contiguous:
+        return cuda.to_device(a)
+    base = a
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    in_order = cuda.to_device(base.ravel(order="K"))
+    return in_order.view_at(a.shape, a.strides, a.ctypes.data - base.ctypes.data)
 
 
 @functools.cache

@@ -72,7 +72,10 @@ class Compiler:
         self.monkeypatch.setattr(target, "compute_capability", lambda: cc[:2])
         for self.address in (256, 264):
             memory.empty_cache()
-            device = [memory.empty(a.shape, a.dtype) if isinstance(a, np.ndarray) else a for a in args]
+            device = [
+                memory.empty(a.shape, a.dtype).view_at(a.shape, a.strides) if isinstance(a, np.ndarray) else a
+                for a in args
+            ]
             getattr(module, path.split(".")[1])(*device)
         return self.found
 

@@ -1,29 +1,15 @@
-"""Copies, fills and arithmetic: every thread strides over the elements. Not yet run on hardware."""
+"""Copies, fills and arithmetic on arrays of one shape: a map for each. Copies through strides are in strided.py."""
 
-from .target import cuda, empty, jit, kernel, spread
+import numpy as np
 
+from ..formulas import BINARY, COMPARISON
+from ..template import define
+from .maps import define_map, names_in, raw, refuse_uint16, start
+from .strided import move
+from .target import cuda, current_stream, empty, jit, kernel, spread
 
-@jit
-def _copy(y, x):
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        y[i] = x[i]
-
-
-@jit
-def _assign(y, x):
-    rows, columns = y.shape[2], y.shape[3]
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        s = i % columns
-        r = i // columns % rows
-        q = i // (columns * rows) % y.shape[1]
-        p = i // (columns * rows * y.shape[1])
-        y[p, q, r, s] = x[p, q, r, s]
-
-
-@jit
-def _fill(y, value):
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        y[i] = value
+define_map(globals(), "_convert", {"y": "x"}, ["x"])
+define_map(globals(), "_fill", {"y": "value"}, [], ["value"])
 
 
 @jit
@@ -32,92 +18,81 @@ def _arange(y, start, step):
         y[i] = start + i * step
 
 
-@jit
-def _add(y, a, b):
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        y[i] = a[i] + b[i]
-
-
-@jit
-def _sub(y, a, b):
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        y[i] = a[i] - b[i]
-
-
-@jit
-def _mul(y, a, b):
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        y[i] = a[i] * b[i]
-
-
-@jit
-def _mul_gradients(da, db, dy, a, b):
-    for i in range(cuda.grid(1), dy.size, cuda.gridsize(1)):
-        if da.size > 0:
-            da[i] = dy[i] * b[i]
-        if db.size > 0:
-            db[i] = dy[i] * a[i]
-
-
 @kernel
 def copy_forward(y, x, stream=0):
-    """One launch."""
-    spread(_copy, y.size, stream, y, x)
+    """One launch; elements of one dtype are only moved."""
+    if y.dtype == x.dtype:
+        move(raw(y), raw(x), stream)
+    else:
+        refuse_uint16(y, x)
+        start(_convert, stream, y, x)
 
 
 @kernel
 def assign_forward(y, x, stream=0):
-    """One launch, an index of four parts for each element."""
-    spread(_assign, y.size, stream, y, x)
+    """One launch. Between two dtypes one converts, and each side that is not contiguous has one more."""
+    if y.dtype != x.dtype:
+        packed_x = x if x.flags.c_contiguous else packed(x, stream)
+        converted = y if y.flags.c_contiguous else empty(y.shape, y.dtype)
+        copy_forward(converted, packed_x, stream)
+        x = converted
+    if x is not y:
+        move(raw(y), raw(x), stream)
 
 
 @kernel
 def fill_forward(y, value, stream=0):
-    """One launch."""
-    spread(_fill, y.size, stream, y, value)
+    """One launch; the value is converted on the host."""
+    with np.errstate(all="ignore"):
+        bits = np.array(value, np.float64).astype(y.dtype).view(f"i{y.itemsize}")
+    start(_fill, stream, raw(y), bits[()])
 
 
 @kernel
 def arange_forward(y, start, step, stream=0):
-    """One launch."""
+    """One launch; computed in float64."""
+    refuse_uint16(y)
     spread(_arange, y.size, stream, y, start, step)
 
 
+FORWARD = '''
 @kernel
-def add_forward(y, a, b, stream=0):
+def {name}_forward(y, a, b, stream=0):
     """One launch."""
-    spread(_add, y.size, stream, y, a, b)
+    refuse_uint16(a)
+    start(_{name}, stream, y, a, b)
+'''
+
+BACKWARD = '''
+@kernel(half=True)
+def {name}_backward(da, db, dy, a, b, stream=0):
+    """One launch, which reads what the gradients that are wanted are made of."""
+    if da.size and db.size:
+        start(_{name}_gradients, stream, da, db, dy, a, b)
+    elif da.size:
+        start(_{name}_left, stream, da, {left})
+    elif db.size:
+        start(_{name}_right, stream, db, {right})
+'''
+
+OPERANDS = ["dy", "a", "b"]
+
+for _name, (_value, _da, _db) in BINARY.items():
+    define_map(globals(), f"_{_name}", {"y": _value}, ["a", "b"])
+    define(globals(), FORWARD, name=_name)
+    if _da:
+        _left, _right = ([o for o in OPERANDS if o in names_in(formula)] for formula in (_da, _db))
+        define_map(globals(), f"_{_name}_gradients", {"da": _da, "db": _db}, OPERANDS)
+        define_map(globals(), f"_{_name}_left", {"da": _da}, _left)
+        define_map(globals(), f"_{_name}_right", {"db": _db}, _right)
+        define(globals(), BACKWARD, name=_name, left=", ".join(_left), right=", ".join(_right))
+for _name, _value in COMPARISON.items():
+    define_map(globals(), f"_{_name}", {"y": _value}, ["a", "b"])
+    define(globals(), FORWARD, name=_name)
 
 
-@kernel
-def sub_forward(y, a, b, stream=0):
-    """One launch."""
-    spread(_sub, y.size, stream, y, a, b)
-
-
-@kernel
-def mul_forward(y, a, b, stream=0):
-    """One launch."""
-    spread(_mul, y.size, stream, y, a, b)
-
-
-@kernel
-def mul_backward(da, db, dy, a, b, stream=0):
-    """One launch for both."""
-    spread(_mul_gradients, dy.size, stream, da, db, dy, a, b)
-
-
-def packed(x):
+def packed(x, stream=0):
     """A C-contiguous copy of an Array of any strides."""
     y = empty(x.shape, x.dtype)
-    _assign_any(y, x)
+    move(raw(y), raw(x), stream or current_stream())
     return y
-
-
-def _assign_any(y, x):
-    if x.ndim > 4:
-        for i in range(len(x)):
-            _assign_any(y[i], x[i])
-    else:
-        index = (None,) * (4 - x.ndim)
-        assign_forward(y[index], x[index])

@@ -8,10 +8,10 @@ import math
 import numpy as np
 
 from .. import scalar
-from .ptx import ceil, floor, rint, trunc
+from .ptx import ceil, floor, floor_divide, remainder, rint, trunc
 from .target import SIMULATOR, device
 
-__all__ = ["ceil", "floor", "rint", "trunc"]  # to be had from here
+__all__ = ["ceil", "floor", "floor_divide", "remainder", "rint", "trunc"]  # to be had from here
 
 if SIMULATOR:
 

@@ -6,8 +6,12 @@ an array does not begin on a vector's boundary, and at the end, single elements 
 code is the same.
 """
 
+import re
+
 import numpy as np
 
+from . import functions
+from .array import Array
 from .half import HALVES
 from .ptx import VECTOR, load4, narrow, on_boundary, store4, wide
 from .target import THREADS, cuda, device, jit, launch
@@ -69,6 +73,10 @@ def {name}({arguments}):
 """
 
 
+# Python's operators for floats are not exact on a device
+EXACT = (re.compile(r"(\w+) // (\w+)"), r"floor_divide(\1, \2)"), (re.compile(r"(\w+) % (\w+)"), r"remainder(\1, \2)")
+
+
 def names_in(*expressions):
     return {name for e in expressions for name in compile(e, "formula", "eval").co_names}
 
@@ -76,6 +84,8 @@ def names_in(*expressions):
 def formula_source(operands, values, scalars=()):
     """Source of `formula`: operands and scalars of one element in, its value out, or a tuple of several."""
     used = names_in(*values)
+    for operator, function in EXACT:
+        values = [operator.sub(function, v) for v in values]
     constants = [f"{name} = {made}" for name, made in CONSTANTS.items() if name in used]
     if constants:
         constants.insert(0, f"kind = type({operands[0]})")
@@ -96,11 +106,12 @@ def stores(results, part, whole, calls):
     return lines
 
 
-def define_map(namespace, name, results, operands, scalars=()):
+def define_map(namespace, name, results, operands, scalars=(), called=()):
     """namespace[name]: a kernel of the results, the operands and the scalars, for `start`.
 
     results   {name of an array: formula over operands, scalars, CONSTANTS and names of the namespace}
     operands  names of arrays; those that no formula uses are not read
+    called    {name: device function} that the formulas call, beside those of functions.py and of the namespace
     """
     arrays, values = list(results), list(results.values())
     used = names_in(*values)
@@ -123,9 +134,21 @@ def define_map(namespace, name, results, operands, scalars=()):
         body="\n".join("        " + line for line in body),
     )
     # what formulas call stands beside what the source does
-    scope = {**globals(), **namespace}
+    elementary = {n: f for n, f in vars(functions).items() if not n.startswith("_")}
+    scope = {**globals(), **namespace, **elementary, "np": functions, **dict(called)}
     exec(compile(source, f"<map {name}>", "exec"), scope)
     namespace[name] = scope[name]
+
+
+def raw(array):
+    """The array as integers of its elements' size: for maps that only move elements."""
+    # signed ones: uint16 is how kernels see bfloat16
+    return Array(array.owner, array.pointer, array.shape, np.dtype(f"i{array.itemsize}"), array.strides)
+
+
+def refuse_uint16(*arrays):
+    if any(a.dtype == np.uint16 for a in arrays):
+        raise TypeError("uint16: expected another dtype; CUDA kernels see bfloat16 in its place")
 
 
 def start(function, stream, *args):

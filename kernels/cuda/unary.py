@@ -2,17 +2,15 @@
 
 from ..formulas import UNARY
 from ..template import define
-from . import functions as np  # noqa: F401  (formulas)
-from .functions import erf, exp, expm1, formulas, log, log1p, tanh  # noqa: F401  (formulas)
-from .maps import define_map, start  # noqa: F401  (in the templates)
+from .functions import formulas
+from .maps import define_map, refuse_uint16, start  # noqa: F401  (in the templates)
 from .target import kernel  # noqa: F401  (in the templates)
-
-sigmoid = formulas["sigmoid"]
 
 FORWARD = '''
 @kernel(half=True)
 def {name}_forward(y, x, stream=0):
     """One launch."""
+    refuse_uint16(x)
     start(_{name}, stream, y, x)
 '''
 
@@ -24,7 +22,7 @@ def {name}_backward(dx, dy, {saved}, stream=0):
 '''
 
 for _name, (_value, _dx, _saved) in UNARY.items():
-    define_map(globals(), f"_{_name}", {"y": _value}, ["x"])
+    define_map(globals(), f"_{_name}", {"y": _value}, ["x"], called={"sigmoid": formulas["sigmoid"]})
     define(globals(), FORWARD, name=_name)
     if _dx:
         define_map(globals(), f"_{_name}_gradient", {"dx": _dx}, ["dy", _saved])
