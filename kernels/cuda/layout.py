@@ -9,7 +9,7 @@ Device code started by `over_rows` finds its place in this way, for any rows and
 
 from .target import THREADS, WARP, launch
 
-# how many columns a thread should have where there are blocks enough; blocks that fill a device; the largest second axis
+# columns of a thread where there are blocks enough; blocks that fill a device; the largest second axis of a grid
 EACH, FILL, SECOND = 4, 1024, 65535
 
 

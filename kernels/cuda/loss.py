@@ -2,15 +2,17 @@
 
 A loss of single elements is a formula of kernels/loss_formulas.py and a call of `define_loss`: threads stride over
 vectors of four elements, write the gradients that are wanted and keep the sum of the values; a block adds its threads'
-sums, and a second launch those of the blocks, always in the same order. Few elements are one block, and one launch. Loops over the grid are `while`s: a range of a step that
-is not constant counts its steps first, by a division of 64 bits.
+sums, and a second launch those of the blocks, always in the same order. Few elements are one block, and one launch.
+
+Loops over the grid are `while`s, here and elsewhere: a range whose step is not constant counts its steps first, by a
+division of 64 bits.
 """
 
 import numpy as np
 
 from .. import loss_formulas
 from ..template import define
-from . import status
+from . import status  # noqa: F401  (in LOSS)
 from .functions import exp, log, log1p
 from .lanes import WARPS, block_sum
 from .layout import over_rows
