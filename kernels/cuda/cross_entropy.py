@@ -1,135 +1,164 @@
-"""Softmax cross-entropy: a block for each sample, its threads striding over the classes.
+"""Softmax cross-entropy along the lines of lines.py: loss and gradient of a sample while its logits are in registers.
 
-Three launches: labels are checked and their weights added up (one block); loss and gradient of every sample, in two
-passes over its logits; the reduction (one block). Sums inside a block are trees over shared memory, so that a result
-has the same bits every time. Not yet run on hardware.
+A mean needs the weight of the labels before the first gradient: one small launch counts it. Then one launch makes loss
+and gradient, each logit read once from memory and each gradient written once, as in softmax.py; a block leaves the sum
+of its samples, and a last small launch adds those.
 """
+
+import math
 
 import numpy as np
 
-from . import empty, status
+from . import status
+from .elementwise import fill_forward
 from .functions import exp, log
-from .loss import LANES, MEAN, NONE, check_loss, reduce_values
-from .target import cuda, device, jit, kernel, launch
-
-
-@jit
-def _count(count, target, weight, classes, ignore_index, problem):
-    """count[0] = sum of the weights of the labels that are not ignored."""
-    parts = cuda.shared.array(LANES, np.float64)
-    lane = cuda.threadIdx.x
-    total = np.float64(0)
-    for i in range(lane, target.shape[0] * target.shape[1], LANES):
-        label = target[i // target.shape[1], i % target.shape[1]]
-        if label != ignore_index:
-            if label < 0 or label >= classes:
-                problem[0] = status.LABEL
-            elif weight.size > 0:
-                total += weight[label]
-            else:
-                total += 1
-    parts[lane] = total
-    width = LANES // 2
-    while width > 0:
-        cuda.syncthreads()
-        if lane < width:
-            parts[lane] += parts[lane + width]
-        width //= 2
-    if lane == 0:
-        count[0] = parts[0]
+from .lanes import block_sum
+from .lines import (
+    FAR,
+    PARTS,
+    ahead_of,
+    chunks_of,
+    inside,
+    keep,
+    lay,
+    line_sum,
+    place,
+    put,
+    reach,
+    recall,
+    room,
+    take,
+    versions,
+)
+from .loss import NONE, check_loss
+from .loss_labels import count_labels, end_labels, scale_of
+from .softmax import grown, joined
+from .target import cuda, device, empty, jit, kernel, launch
 
 
 @device
-def _tree_sum(parts, value, lane):
-    """The sum of every thread's value, for all threads."""
-    cuda.syncthreads()
-    parts[lane] = value
-    width = LANES // 2
-    while width > 0:
-        cuda.syncthreads()
-        if lane < width:
-            parts[lane] += parts[lane + width]
-        width //= 2
-    cuda.syncthreads()
-    return parts[0]
+def weigh(vector, u, weight, lane, width, length, chunk):
+    """u = the weights of a thread's classes of a chunk."""
+    real = u.dtype.type
+    if weight.size > 0:
+        step = np.int32(width * vector)
+        at, left = reach(lane * vector, length - vector, step, u.size // vector, chunk)
+        take(vector, u, weight, at, left, step, real(0))
+    else:
+        for k in range(u.size):
+            u[k] = real(1)
 
 
-@device
-def _tree_max(parts, value, lane):
-    """The largest of every thread's value, for all threads."""
-    cuda.syncthreads()
-    parts[lane] = value
-    width = LANES // 2
-    while width > 0:
-        cuda.syncthreads()
-        if lane < width:
-            parts[lane] = max(parts[lane], parts[lane + width])
-        width //= 2
-    cuda.syncthreads()
-    return parts[0]
-
-
-@jit
-def _samples(values, dx, x, target, weight, count, ignore_index, smoothing, reduction):
-    parts = cuda.shared.array(LANES, x.dtype)
-    lane = cuda.threadIdx.x
-    real = x.dtype.type
-    n, m = cuda.blockIdx.x // x.shape[2], cuda.blockIdx.x % x.shape[2]
-    classes = x.shape[1]
-    label = target[n, m]
-    # a label out of range has been reported; it must not index
-    if label == ignore_index or label < 0 or label >= classes:
-        if lane == 0:
-            values[cuda.blockIdx.x] = real(0)
+def _build(slots, vector):
+    @jit
+    def _cross_entropy(
+        values, each, dx, x, target, weight, counts, ignore_index, keep_share, smooth, problem, kept, lines, length, stride, code
+    ):
+        """smooth: what every class gets of the target, and keep_share: what the label gets of the rest."""
+        real = x.dtype.type
+        zero = real(0)
+        parts, cache = cuda.shared.array(PARTS, x.dtype), cuda.shared.array(0, x.dtype)
+        v, u = cuda.local.array(slots, x.dtype), cuda.local.array(slots, x.dtype)
+        lane, width, line, there, first, last, step = place(vector, lines, length, stride, code)
+        chunks, vectors = chunks_of(code), slots // vector
+        label = target[line]
+        good = label != ignore_index
+        if good and (label < 0 or label >= length):
+            # reported; it must not index
+            problem[0] = status.LABEL
+            good = False
+        begin = first - lane * vector * stride
+        there_label = begin + (label if good else 0) * stride
+        scale = scale_of(parts, counts)
+        top, total, nothing = real(-math.inf), zero, real(-math.inf)
+        for chunk in range(chunks):
+            at, left = reach(first, last, step, vectors, chunk)
+            take(vector, v, x, at, left, step, nothing)
+            if chunks > 1:
+                top, total = grown(v, real(1), top, total)
+            if chunk < kept:
+                keep(cache, v, chunk)
+        top, total = joined(parts, v, real(1), top, total, stride, code)
+        right = keep_share * (weight[label] if good and weight.size > 0 else real(1))
+        every, weights, weighted = right, zero, zero
+        if smooth != zero:
+            for chunk in range(chunks):
+                at, left = reach(first, last, step, vectors, chunk)
+                if chunk < kept:
+                    recall(v, cache, chunk)
+                elif chunks > 1:
+                    take(vector, v, x, at, left, step, nothing)
+                weigh(vector, u, weight, lane, width, length, chunk)
+                for k in range(slots):
+                    on = inside(vector, k, left, step)
+                    weights += u[k] if on else zero
+                    weighted += u[k] * (v[k] - top) if on else zero
+            weights = line_sum(parts, weights, stride, code)
+            weighted = line_sum(parts, weighted, stride, code)
+            every += smooth * weights
+        value = every * log(total) - right * (x[there_label] - top) - smooth * weighted
+        value = value if good and there and lane == 0 else zero
+        if each:
+            if there and lane == 0:
+                values[line] = value
+        else:
+            value = block_sum(parts, value)
+            if cuda.threadIdx.x == 0:
+                values[cuda.blockIdx.x] = value
         if dx.size > 0:
-            for c in range(lane, classes, LANES):
-                dx[n, c, m] = real(0)
-        return
-    top = x[n, 0, m]
-    for c in range(lane, classes, LANES):
-        top = max(top, x[n, c, m])
-    top = _tree_max(parts, top, lane)
-    total, weights, weighted = real(0), real(0), real(0)
-    for c in range(lane, classes, LANES):
-        z = x[n, c, m] - top
-        total += exp(z)
-        w = weight[c] if weight.size > 0 else real(1)
-        weights += w
-        weighted += w * z
-    total = _tree_sum(parts, total, lane)
-    lse = log(total)
-    one = real(1) - smoothing
-    mine = weight[label] if weight.size > 0 else real(1)
-    value = one * mine * (lse - (x[n, label, m] - top))
-    spread_out, share = real(0), one * mine
-    if smoothing != 0:
-        weights = _tree_sum(parts, weights, lane)
-        weighted = _tree_sum(parts, weighted, lane)
-        spread_out = smoothing / real(classes)
-        value += spread_out * (weights * lse - weighted)
-        share += spread_out * weights
-    if lane == 0:
-        values[cuda.blockIdx.x] = value
-    if dx.size > 0:
-        scale = real(1 / count[0]) if reduction == MEAN else real(1)
-        for c in range(lane, classes, LANES):
-            q = one * mine if c == label else real(0)
-            if smoothing != 0:
-                q += spread_out * (weight[c] if weight.size > 0 else real(1))
-            dx[n, c, m] = scale * (exp(x[n, c, m] - top) / total * share - q)
+            share = scale * every / total
+            for chunk in range(chunks):
+                at, left = reach(first, last, step, vectors, chunk)
+                if chunk < kept:
+                    recall(v, cache, chunk)
+                elif chunks > 1:
+                    take(vector, v, x, at, left, step, nothing)
+                for k in range(slots):
+                    v[k] = share * exp(v[k] - top)
+                if smooth != zero:
+                    weigh(vector, u, weight, lane, width, length, chunk)
+                    for k in range(slots):
+                        v[k] -= scale * smooth * u[k]
+                ahead = there_label - at
+                ahead = np.int32(ahead if ahead < FAR else -1)
+                for k in range(slots):
+                    g = v[k] - scale * right if ahead_of(vector, k, step) == ahead else v[k]
+                    v[k] = g if good else zero
+                put(vector, dx, v, at, left, step, there)
+
+    return _cross_entropy
+
+
+_VERSIONS = versions(_build)
 
 
 @kernel
 def cross_entropy_forward(loss, dx, x, target, weight, ignore_index, label_smoothing, reduction, stream=0):
-    """A label out of range raises IndexError at the next call that waits for the device."""
+    """Three launches for a mean, two for a sum, else one. A label out of range raises IndexError at the next call that
+    waits for the device."""
     if not 0 <= label_smoothing <= 1:
         raise ValueError("label_smoothing: expected 0 .. 1")
     check_loss(loss, target.size, reduction)
-    count = empty((1,), np.float64)
-    values = loss if reduction == NONE else empty((target.size,), x.dtype)
-    launch(_count, 1, LANES, stream, count, target, weight, x.shape[1], ignore_index, status.word())
-    smoothing = x.dtype.type(label_smoothing)
-    args = (values, dx, x, target, weight, count, ignore_index, smoothing, reduction)
-    launch(_samples, target.size, LANES, stream, *args)
+    (n, classes, m), real = x.shape, x.dtype.type
+    counts = count_labels(target, weight, classes, ignore_index, reduction, stream)
+    laid, values = begin_blocks(loss, x, [dx, x, weight], reduction, stream)
+    if x.size:
+        kept, shared = room(laid, x.dtype)
+        arrays = dx.reshape(-1), x.reshape(-1), target.reshape(-1), weight, counts
+        numbers = ignore_index, real(1 - label_smoothing), real(label_smoothing / classes), status.word(), kept
+        args = (values, reduction == NONE, *arrays, *numbers, *laid.shape)
+        launch(laid.of(_VERSIONS), laid.grid, laid.block, stream, *args, shared=shared)
     if reduction != NONE:
-        launch(reduce_values, 1, LANES, stream, loss, values, count, reduction)
+        end_labels(loss, values, counts, stream)
+
+
+def begin_blocks(loss, x, arrays, reduction, stream):
+    """(the Lay of the samples, where their values go: to the loss, or a sum for each block)."""
+    n, classes, m = x.shape
+    laid = lay(n * m, classes, m, *arrays) if x.size else None
+    if reduction != NONE:
+        return laid, empty((laid.grid if laid else 0,), x.dtype)
+    if laid is None:
+        # samples of no classes
+        fill_forward(loss, 0.0, stream)
+    return laid, loss
