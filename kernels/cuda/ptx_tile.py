@@ -1,13 +1,13 @@
 """The instructions that tiles of matrix products are made of: asynchronous copies, fragments, tensor-core products.
 
-A tile in registers is a tuple: `multiply_add` and `multiply_fragments` take one and give the next. In the simulator the
+A tile in registers is a tuple: what multiplies takes one and gives the next. In the simulator the
 names come from simulated_tile.py, with the same arguments, results and layouts of fragments.
 """
 
 from .ptx import SIMULATOR
 
 if SIMULATOR:
-    from .simulated_tile import commit_copies, copy_chunk, copy_element, multiply_add, waiting
+    from .simulated_tile import commit_copies, copy_chunk, copy_element, slice_product, waiting
 else:
     import functools
 
@@ -53,16 +53,40 @@ else:
     # one element of 4 or 8 bytes
     copy_element = _copy("cp.async.ca.shared.global [$0], [$1], {size}, $2;", lambda kind: kind.bitwidth // 8)
 
-    @intrinsic
-    def multiply_add(typingctx, sums, left, right):
-        """sums[r, c] + left[r] * right[c] of a tile in registers."""
+    def slice_product(depth, left, right):
+        """multiply(sums, shared, at_left, at_right): sums[r, c] + sum over k < depth of left[k, r] * right[k, c].
 
-        def codegen(context, builder, signature, args):
-            rows, columns = (len(kind) for kind in signature.args[1:])
-            sums, left, right = (
-                [builder.extract_value(t, i) for i in range(len(k))] for t, k in zip(args, signature.args)
-            )
-            out = [builder.fma(left[i // columns], right[i % columns], sums[i]) for i in range(rows * columns)]
-            return _tuple(context, builder, signature.return_type, out)
+        left, right  (width, apart, groups): a thread has `groups` groups of four lines, `apart` elements from one to
+                     the next, and `width` elements from one k to the next; all begin on the boundary of 16 bytes
+        """
 
-        return sums(sums, left, right), codegen
+        @intrinsic
+        def multiply(typingctx, sums, shared, at_left, at_right):
+            def codegen(context, builder, signature, args):
+                kind = signature.args[1]
+                data = context.make_array(kind)(context, builder, args[1]).data
+                size = kind.dtype.bitwidth // 8
+                lanes = min(4, 16 // size)
+                vector = ir.VectorType(data.type.pointee, lanes).as_pointer()
+
+                def lines(at, k, width, apart, groups):
+                    out = []
+                    pointer = builder.gep(data, [at])
+                    for step in range(groups * 4 // lanes):
+                        step, rest = divmod(step * lanes, 4)
+                        step = ir.Constant(ir.IntType(64), k * width + step * apart + rest)
+                        loaded = builder.load(builder.bitcast(builder.gep(pointer, [step]), vector))
+                        loaded.align = size * lanes
+                        out += [builder.extract_element(loaded, ir.Constant(ir.IntType(32), i)) for i in range(lanes)]
+                    return out
+
+                total = [builder.extract_value(args[0], i) for i in range(len(signature.args[0]))]
+                for k in range(depth):
+                    rows, columns = lines(args[2], k, *left), lines(args[3], k, *right)
+                    pairs = [(row, column) for row in rows for column in columns]
+                    total = [builder.fma(row, column, old) for (row, column), old in zip(pairs, total, strict=True)]
+                return _tuple(context, builder, signature.return_type, total)
+
+            return sums(sums, shared, types.int64, types.int64), codegen
+
+        return multiply

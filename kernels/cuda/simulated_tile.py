@@ -46,6 +46,14 @@ def waiting(groups):
     return wait
 
 
-def multiply_add(sums, left, right):
-    tile = np.array(sums).reshape(len(left), len(right)) + np.outer(left, right)
-    return tuple(tile.ravel())
+def slice_product(depth, left, right):
+    def lines(shared, at, k, width, apart, groups):
+        return np.array([shared[at + k * width + apart * group + i] for group in range(groups) for i in range(4)])
+
+    def multiply(sums, shared, at_left, at_right):
+        total = np.array(sums).reshape(4 * left[2], 4 * right[2])
+        for k in range(depth):
+            total = total + np.outer(lines(shared, at_left, k, *left), lines(shared, at_right, k, *right))
+        return tuple(total.ravel())
+
+    return multiply

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .ptx import load4, store4
-from .ptx_tile import commit_copies, copy_chunk, copy_element, multiply_add, waiting
+from .ptx_tile import commit_copies, copy_chunk, copy_element, slice_product, waiting
 from .target import SIMULATOR, cuda, jit
-from .tile import CHUNK_BYTES, DEPTH, LINES, tile_order
+from .tile import CHUNK_BYTES, DEPTH, tile_order
 
 
 class Shape(NamedTuple):
@@ -63,47 +63,41 @@ def tile_fma(y, a, b, {arrays}rows, columns, slices, {scalars}):
     shared = cuda.shared.array(ELEMENTS, REAL)
     thread = cuda.threadIdx.x
     g, split = cuda.blockIdx.z, cuda.blockIdx.y
-    tile_row, tile_column = tile_order(cuda.blockIdx.x, (rows + {down} - 1) // {down}, (columns + {across} - 1) // {across})
+    down, across = (rows + {down} - 1) // {down}, (columns + {across} - 1) // {across}
+    tile_row, tile_column = tile_order(cuda.blockIdx.x, down, across)
     top, left = tile_row * {down}, tile_column * {across}
     warp, lane = thread // {lanes}, thread % {lanes}
-    lane_row, lane_column = lane % 2 + lane // {two_rows} * 2, lane // 2 % {lane_columns}
     warp_row, warp_column = warp // {warp_columns}, warp % {warp_columns}
     # where this thread finds its rows and columns of a slice, and which elements it brings
-    mine_a = warp_row * {warp_height} + lane_row * 4
-    mine_b = {begin_b} + warp_column * {warp_width} + lane_column * 4
+    row, column = (lane % 2 + lane // {two_rows} * 2) * 4, lane // 2 % {lane_columns} * 4
+    mine_a, mine_b = warp_row * {warp_height} + row, {begin_b} + warp_column * {warp_width} + column
 {setup}
     first = split * slices
     sums = ZEROS
-    for s in range({ahead}):
+    for s in range(slices + {ahead}):
+        if s >= {ahead}:
+            wait_copies()
+            cuda.syncthreads()
         if s < slices:
-            start, to = np.int32((first + s) * {depth}), np.int32(s * {stage})
+            start, to = np.int32((first + s) * {depth}), np.int32(np.uint32(s) % np.uint32({stages}) * {stage})
 {bring}
         commit_copies()
-    for s in range(slices):
-        wait_copies()
-        cuda.syncthreads()
-        if s + {ahead} < slices:
-            start, to = np.int32((first + s + {ahead}) * {depth}), np.int32(np.uint32(s + {ahead}) % np.uint32({stages}) * {stage})
-{bring}
-        commit_copies()
-        at = np.uint32(s) % np.uint32({stages}) * {stage}
-        at_a, at_b = np.int32(at + mine_a), np.int32(at + mine_b)
-{multiply}
+        if s >= {ahead}:
+            at = np.uint32(s - {ahead}) % np.uint32({stages}) * {stage}
+            sums = multiply_slice(sums, shared, np.int32(at + mine_a), np.int32(at + mine_b))
     # to y by way of shared memory, four rows of each thread at a time
-{results}
-"""
-
-RESULTS = """
-    cuda.syncthreads()
-    at = (warp_row * {band} + lane_row * 4) * {width} + warp_column * {warp_width} + lane_column * 4
+    kept = (warp_row * {band} + row) * {width} + warp_column * {warp_width} + column
+    for part in range({parts}):
+        cuda.syncthreads()
 {keep}
-    cuda.syncthreads()
-    for e in range(thread, {vectors}, {threads}):
-        staged, c = e // {row_vectors}, e % {row_vectors} * {vector}
-        i, j = top + staged // {band} * {warp_height} + {below} + staged % {band}, left + c
-        if i < rows and j < columns:
-            at = output_place(split * cuda.gridDim.z + g, i, j, rows, columns{output})
-            finish(y, at, g, j, {read}{epilogue})
+        cuda.syncthreads()
+        for e in range(thread, {vectors}, {threads}):
+            staged, c = e // {row_vectors}, e % {row_vectors} * {vector}
+            i = np.int32(top + staged // {band} * {warp_height} + part * {band} + staged % {band})
+            j = np.int32(left + c)
+            if i < rows and j < columns:
+                at = output_place(split * cuda.gridDim.z + g, i, j, rows, columns{output})
+                finish(y, at, g, j, {read}{epilogue})
 """
 
 
@@ -126,14 +120,14 @@ def _bringing(side, operand, chunks, shape, lines, begin, itemsize):
         f"k_{side}, line_{side} = {k}, {line}",
         f"own_{side} = {begin} + k_{side} * {width} + line_{side}",
     ]
-    bring = []
+    bring = [
+        f"for up in range(0, {shape.depth}, {step_k}):",
+        f"    k, own = np.int32(start + k_{side} + up), np.int32(to + own_{side} + up * {width})",
+    ]
     for at in range(0, lines, step_line):
         setup.append(f"state_{side}{at} = {side}_line(np.int32({first} + line_{side} + {at}){extra})")
-        for up in range(0, shape.depth, step_k):
-            place = f"{side}_place(state_{side}{at}, np.int32(start + k_{side} + {up}){extra})"
-            bring.append(
-                f"copy_{side}(shared, np.int32(to + own_{side}) + {up * width + at}, {side}, begin_{side}, {place})"
-            )
+        bring.append(f"    offset = {side}_place(state_{side}{at}, k{extra})")
+        bring.append(f"    copy_{side}(shared, own + {at}, {side}, begin_{side}, offset)")
     return setup, bring
 
 
@@ -151,53 +145,24 @@ def core(dtype, shape, a, b, output, epilogue, chunks_a, chunks_b, vectors):
     chunks_a, chunks_b  whether 16 bytes of an operand whose lines are contiguous may be copied at once
     vectors             whether four results may be stored at once
     """
-    real = np.dtype(dtype).type
-    chunks_a, chunks_b = chunks_a and a.contiguous == LINES, chunks_b and b.contiguous == LINES
+    real, itemsize = np.dtype(dtype).type, np.dtype(dtype).itemsize
     down, across = shape.rows, shape.columns
-    (warp_rows, warp_columns), (lane_rows, lane_columns) = shape.warps, shape.lanes
+    (warp_rows, warp_columns), (lane_rows, lane_columns), (parts, pieces) = shape.warps, shape.lanes, shape.groups
     begin_b, stage = shape.depth * (down + PAD), shape.depth * (down + across + 2 * PAD)
-    itemsize = np.dtype(dtype).itemsize
     setup_a, bring_a = _bringing("a", a, chunks_a, shape, down, 0, itemsize)
     setup_b, bring_b = _bringing("b", b, chunks_b, shape, across, begin_b, itemsize)
-    multiply = []
-    for k in range(shape.depth):
-        left, right = (
-            " + ".join(f"load4(shared, at_{side} + {k * (lines + PAD) + 4 * lanes * i})" for i in range(groups))
-            for side, lines, lanes, groups in zip("ab", (down, across), shape.lanes, shape.groups, strict=True)
-        )
-        multiply.append(f"sums = multiply_add(sums, {left}, {right})")
-    wide = 4 * shape.groups[1]
+    # rows of a warp, four for each of its lanes; they and all columns of the block go to y together
     band, width, vector = 4 * lane_rows, across + PAD, 4 if vectors else 1
-    staged_rows = warp_rows * band
-    common = {
-        "threads": shape.threads,
-        "band": band,
-        "width": width,
-        "warp_height": band * shape.groups[0],
-        "warp_width": 4 * lane_columns * shape.groups[1],
-    }
-    results = []
-    for half in range(shape.groups[0]):
-        keep = [
-            f"store4(shared, at + {r * width + 4 * lane_columns * c}, sums[{o} : {o + 4}])"
-            for r in range(4)
-            for c in range(shape.groups[1])
-            for o in [(half * 4 + r) * wide + 4 * c]
-        ]
-        fields = {
-            "keep": _indented(keep, 4),
-            "vectors": staged_rows * across // vector,
-            "row_vectors": across // vector,
-            "vector": vector,
-            "below": half * band,
-            "output": "".join(f", y_{p}" for p in output.parameters),
-            "epilogue": "".join(f", {p}" for p in epilogue.arrays + epilogue.scalars),
-            "read": f"load4(shared, staged * {width} + c)" if vectors else f"shared[staged * {width} + c]",
-        }
-        results.append(RESULTS.format(**common, **fields))
+    keep = []
+    for part in range(parts):
+        keep.append(f"if part == {part}:")
+        for r in range(4):
+            for c in range(pieces):
+                at, value = r * width + 4 * lane_columns * c, ((part * 4 + r) * pieces + c) * 4
+                keep.append(f"    store4(shared, kept + {at}, sums[{value} : {value + 4}])")
     scalars = [f"{side}_{p}" for side, part in (("a", a), ("b", b), ("y", output)) for p in part.parameters]
     source = SOURCE.format(
-        **common,
+        threads=shape.threads,
         resident=shape.resident,
         arrays="".join(f"{name}, " for name in epilogue.arrays),
         scalars=", ".join([*scalars, *epilogue.scalars]),
@@ -207,39 +172,48 @@ def core(dtype, shape, a, b, output, epilogue, chunks_a, chunks_b, vectors):
         two_rows=2 * lane_columns,
         lane_columns=lane_columns,
         warp_columns=warp_columns,
+        warp_height=band * parts,
+        warp_width=4 * lane_columns * pieces,
         begin_b=begin_b,
+        setup=_indented(setup_a + setup_b, 4),
+        ahead=shape.stages - 1,
+        stages=shape.stages,
         stage=stage,
         depth=shape.depth,
-        stages=shape.stages,
-        ahead=shape.stages - 1,
-        setup=_indented(setup_a + setup_b, 4),
         bring=_indented(bring_a + bring_b, 12),
-        multiply=_indented(multiply, 8),
-        results="".join(results),
+        band=band,
+        width=width,
+        parts=parts,
+        keep=_indented(keep, 8),
+        vectors=warp_rows * band * across // vector,
+        row_vectors=across // vector,
+        vector=vector,
+        output="".join(f", y_{p}" for p in output.parameters),
+        epilogue="".join(f", {p}" for p in epilogue.arrays + epilogue.scalars),
+        read=f"load4(shared, staged * {width} + c)" if vectors else f"shared[staged * {width} + c]",
+    )
+    left, right = (
+        (n + PAD, 4 * m, groups) for n, m, groups in zip((down, across), shape.lanes, shape.groups, strict=True)
     )
     scope = {
         "jit": jit,
         "cuda": cuda,
+        "np": np,
+        "REAL": real,
+        "ELEMENTS": max(shape.stages * stage, warp_rows * band * width),
+        "ZEROS": (real(0),) * (16 * parts * pieces),
         "tile_order": tile_order,
         "load4": load4,
         "store4": store4,
-        "multiply_add": multiply_add,
-        "commit_copies": commit_copies,
-        "wait_copies": waiting(shape.stages - 2),
+        "multiply_slice": slice_product(shape.depth, left, right),
         "copy_a": copy_chunk if chunks_a else copy_element,
         "copy_b": copy_chunk if chunks_b else copy_element,
-        "np": np,
-        "a_begin": a.begin,
-        "b_begin": b.begin,
-        "a_line": a.line,
-        "a_place": a.place,
-        "b_line": b.line,
-        "b_place": b.place,
+        "commit_copies": commit_copies,
+        "wait_copies": waiting(shape.stages - 2),
         "output_place": output.place,
         "finish": epilogue.finish4 if vectors else epilogue.finish1,
-        "REAL": real,
-        "ELEMENTS": max(shape.stages * stage, staged_rows * width),
-        "ZEROS": (real(0),) * (4 * shape.groups[0] * wide),
     }
+    for side, operand in (("a", a), ("b", b)):
+        scope |= {f"{side}_begin": operand.begin, f"{side}_line": operand.line, f"{side}_place": operand.place}
     exec(compile(source, f"<tile_fma {a.name} {b.name} {output.name} {epilogue.name}>", "exec"), scope)
     return scope["tile_fma"]

@@ -13,7 +13,7 @@ import numpy as np
 from . import tile_fma
 from .ptx import aligned, load4
 from .target import SIMULATOR, cuda, empty, jit, launch, spread
-from .tile import STACKED, STORE, Operand
+from .tile import LINES, STACKED, STORE, Operand
 
 # blocks that keep a device busy
 ENOUGH_BLOCKS = 4 if SIMULATOR else 264
@@ -73,8 +73,11 @@ def multiply(
     splits = -(-slices // per_split) if slices else 1
     extents, brought = (np.int32(rows), np.int32(columns)), (np.int32(per_split), *a.values, *b.values)
 
+    # an operand whose depth is contiguous is transposed on the way, element by element
+    chunks = [side.chunks and side.operand.contiguous == LINES for side in (a, b)]
+
     def start(y, output, epilogue, vectors, arrays, rest):
-        core = tile_fma.core(y.dtype, shape, a.operand, b.operand, output, epilogue, a.chunks, b.chunks, vectors)
+        core = tile_fma.core(y.dtype, shape, a.operand, b.operand, output, epilogue, *chunks, vectors)
         grid = tiles, splits, matrices
         launch(core, grid, shape.threads, stream, y, a.array, b.array, *arrays, *extents, *brought, *rest)
 
