@@ -15,7 +15,7 @@ from .ptx import shuffle_xor
 from .scan import scan
 from .target import THREADS, WARP, cuda, device, empty, jit, kernel, launch
 
-__all__ = ["WARP", "shuffle_xor"]  # in FOLD, besides what is named below
+__all__ = ["WARP", "device", "shuffle_xor"]  # in FOLD, besides what is named below
 
 # rows this long have a block each, longer ones may be cut; elements of a chunk at least
 LONG, CHUNK = (2 * THREADS, 4 * THREADS) if WARP < 32 else (4096, 8192)
