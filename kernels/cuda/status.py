@@ -15,6 +15,8 @@ PROBABILITY, VARIANCE = 10, 11
 INDEX, ID, NONZERO, ONE_HOT = 12, 13, 14, 15
 OFFSETS, COUNTS, ROWS = 16, 17, 18
 WINDOW, STEP, TAP, PLACE = 30, 31, 32, 33
+DECAY, ORDER = 34, 35
+LENGTHS = 40
 PROBLEMS = {
     LABEL: (IndexError, "a label is out of range: expected 0 .. C-1 or ignore_index"),
     PROBABILITY: (ValueError, "bce_forward: x and target: expected values between 0 and 1"),
@@ -26,11 +28,14 @@ PROBLEMS = {
     OFFSETS: (ValueError, "offsets: expected them to begin with 0, not to descend, and no more than there are ids"),
     COUNTS: (ValueError, "counts: expected from no samples to all of them at each step"),
     ROWS: (ValueError, "y: expected as many rows as there are samples at all steps together"),
-    MOMENTUM: (ValueError, "sgd_update: momentum needs a momentum_buffer of param's size and a step"),
+    MOMENTUM: (ValueError, "momentum needs a momentum_buffer of param's size and a step"),
     WINDOW: (ValueError, "pool: a window does not lie in the input"),
     STEP: (ValueError, "pool: expected steps of at least 1"),
     TAP: (ValueError, "interpolate: a tap does not lie in the input"),
+    DECAY: (ValueError, "weight_decay is not compatible with sparse gradients"),
+    ORDER: (ValueError, "rows: expected them to ascend, each named once"),
     PLACE: (IndexError, "max_unpool: an index lies outside of its plane"),
+    LENGTHS: (ValueError, "lengths: expected 0 .. T steps for each sample"),
 }
 
 
