@@ -1,20 +1,24 @@
 """What every CUDA kernel is run with: in the simulator, on a device, and by the compiler that has neither.
 
 Each module here has `cases(rng, dtype)`, which yields `case("module.kernel", *args)` with NumPy arrays as
-`helpers.agree` takes them: small (a simulated thread is a Python thread; at most 8 blocks), several blocks in at least one case of a
-kernel, odd sizes, absent optional arrays, each flag either way. Also, where there is something to say:
+`helpers.agree` takes them: small (a simulated thread is a Python thread; at most 8 blocks), several blocks in at least
+one case of a kernel, odd sizes, absent optional arrays, each flag either way. Also, where there is something to say:
 
     half_cases  (rng, dtype) the same for float16 and bfloat16, for kernels that take them
     DOUBLE      names of device functions that compute in float64 though the arrays are float32, and why
+    SIMULATED   (of this package) false where blocks have their real sizes: large cases make several of them there
     CORES       {name of a device function: {PTX instruction: how often at least}} of tiles: no spills, also for sm_80
 """
 
 import importlib
+import os
 import pkgutil
 import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
+
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 
 
 class Case(NamedTuple):
