@@ -3,9 +3,12 @@
 import numpy as np
 from helpers import poison
 
-from . import case
+from . import SIMULATED, case
 
 SHAPES = ((3, 5, 1), (2, 40, 1), (1, 100, 1), (2, 3, 3), (1, 70, 2), (0, 3, 2), (2, 0, 3), (2, 0, 1), (40, 1, 1))
+if not SIMULATED:
+    # whole blocks to a row, rows and columns in chunks, many columns
+    SHAPES = (*SHAPES, (3, 5000, 1), (2, 40000, 1), (2, 5000, 3), (1, 300, 40000), (70, 900, 65))
 
 
 def cases(rng, dtype):
@@ -13,7 +16,7 @@ def cases(rng, dtype):
         x = rng.standard_normal((O, R, I)).astype(dtype)
         dy, dx = rng.standard_normal((O, I)).astype(dtype), poison((O, R, I), dtype)
         whole = rng.integers(-9, 9, (O, R, I))
-        near = (1 + x / 8).astype(dtype)
+        near = (1 + x / (8 + R)).astype(dtype)
         for name in ("sum", "prod"):
             yield case(f"reduce.{name}_forward", poison((O, I), dtype), near)
             yield case(f"reduce.{name}_forward", poison((O, I), np.int64), whole)
