@@ -18,11 +18,11 @@ if SIMULATOR:
 
     from .simulated import (
         floor_divide,
-        high_product,
         load4,
         narrow,
         on_boundary,
         quotient,
+        reciprocal_product,
         remainder,
         rounded_product,
         shuffle_xor,
@@ -209,8 +209,10 @@ else:
 
     # unsigned, of 32 bits: a third of what Numba's division of int64 costs
     quotient = instruction("quotient", "div.u32 $0, $1, $2;", "r", "rr")
-    # the upper half of a product of 64 bits
-    high_product = instruction("high_product", "mul.hi.u32 $0, $1, $2;", "r", "rr")
+    # the upper half of a product of 64 bits, shifted to the right
+    reciprocal_product = instruction(
+        "reciprocal_product", "{ .reg .u32 high; mul.hi.u32 high, $1, $2; shr.u32 $0, high, $3; }", "r", "rrr"
+    )
 
     def _rounding(mode):
         """A float as a whole one, by PTX's cvt with that modifier: NVVM knows not all of LLVM's intrinsics."""

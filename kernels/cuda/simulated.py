@@ -43,8 +43,8 @@ def quotient(a, b):
     return int(a) // int(b)
 
 
-def high_product(a, b):
-    return np.uint32(int(a) * int(b) >> 32)
+def reciprocal_product(a, b, shift):
+    return np.uint32(int(a) * int(b) >> 32 + int(shift))
 
 
 def floor_divide(a, b):
