@@ -1,0 +1,312 @@
+"""The device code of hopper.py: a block that stays, and multiplies tile after tile.
+
+A tile has 128 x `width` results. One thread asks for copies of slices of both operands, 128 bytes along K, into a ring
+of stages in shared memory (ptx_hopper.copy_tile); two groups of 128 threads wait for them and multiply 64 rows each,
+the sums in registers. Two barriers a stage, `full` and `empty`, keep copies and products apart; the ring runs on from
+tile to tile, so that the next one's slices arrive while this one's results are written. The thread that asks is one of
+those that multiply: a warp of its own would cost all others a third of their registers.
+
+Results go through a piece of shared memory of each group's own, 64 columns at a time: there a loop adds the bias and
+what was there, keeps z, applies the activation and writes whole lines.
+"""
+
+from itertools import product
+
+import numpy as np
+
+from .. import scalar
+from ..template import define
+from .functions import formulas
+from .ptx import load4, quotient, store4
+from .ptx_hopper import (
+    GROUP,
+    GROUP_ROWS,
+    ROW_BYTES,
+    SWIZZLE_BYTES,
+    acquire_map,
+    barrier_arrive,
+    barrier_expect,
+    barrier_init,
+    barrier_wait,
+    copy_tile,
+    descriptor_bits,
+    fence_barriers,
+    finish,
+    group_barrier,
+    load_shared4,
+    multiply,
+    shared_address,
+    store_shared2,
+    wait_for_products,
+)
+from .target import SIMULATOR, cuda, device, jit
+
+# what the source below uses
+__all__ = [
+    "acquire_map",
+    "barrier_arrive",
+    "barrier_expect",
+    "barrier_init",
+    "barrier_wait",
+    "copy_tile",
+    "cuda",
+    "fence_barriers",
+    "finish",
+    "group_barrier",
+    "jit",
+    "load4",
+    "load_shared4",
+    "multiply",
+    "shared_address",
+    "store4",
+    "store_shared2",
+    "wait_for_products",
+]
+
+# groups that multiply, and the rows of a tile
+GROUPS = 2
+TILE_ROWS = GROUPS * GROUP_ROWS
+BLOCK = GROUPS * GROUP
+# columns of results that a group writes at a time, and float32 numbers of the memory it does it through
+CHUNK = 64
+STAGING = GROUP_ROWS * CHUNK * 4
+# tiles below each other that are taken before those beside them
+BAND = 2 if SIMULATOR else 16
+# shared memory of a block, and what of it is no stage: alignment and barriers
+SHARED = 227 * 1024
+SPARE = SWIZZLE_BYTES + 256
+STAGES = 3 if SIMULATOR else 6
+
+activate = formulas["activate"]
+# exact division is a call, and no call may stand in a kernel whose products are under way: these are compiled with
+# one that errs by two units
+DIVIDES = {scalar.SIGMOID, scalar.GELU_TANH, scalar.SILU}
+
+
+def slice_of(kind):
+    """Elements of a row of a slice along K."""
+    return ROW_BYTES // (4 if kind == "float32" else 2)
+
+
+def stage_bytes(width):
+    return (TILE_ROWS + width) * ROW_BYTES
+
+
+def stages(width):
+    return min(STAGES, (SHARED - SPARE - GROUPS * STAGING) // stage_bytes(width))
+
+
+def shared_bytes(width):
+    return stages(width) * stage_bytes(width) + GROUPS * STAGING + SPARE
+
+
+@device
+def place(tile, tall, wide):
+    """(matrix, row, column) of a tile among tall x wide in each matrix."""
+    matrix = np.int64(quotient(tile, tall * wide))
+    tile -= matrix * (tall * wide)
+    band = np.int64(quotient(tile, BAND * wide))
+    tile -= band * (BAND * wide)
+    height = min(BAND, tall - band * BAND)
+    column = np.int64(quotient(tile, height))
+    return matrix, band * BAND + tile - column * height, column
+
+
+@device
+def descriptor(bits, address):
+    return bits | np.uint64(address) >> np.uint64(4)
+
+
+SOURCE = """
+multiply_{name} = multiply("{kind}", {width}, {a_along}, {b_along})
+finish_{name} = finish({width})
+zeros_{name} = (np.float32(0),) * {sums}
+
+
+@device
+def ask_{name}(ring, map_a, map_b, tall, wide, depth, matrices, passes, tile, matrix, top, left, part, k, stage, phase):
+    '''Ask for one more slice, as soon as its stage is free; gives where the next one lies.'''
+    if tile < tall * wide * matrices:
+        if k == 0 and part == 0:
+            matrix, top, left = place(tile, tall, wide)
+            top, left = top * {tile_rows}, left * {width}
+        # the small products first: low times high, high times low, high times high
+        of_a = matrix if passes == 1 else 2 * matrix + (1 if part == 0 else 0)
+        of_b = matrix if passes == 1 else 2 * matrix + (1 if part == 1 else 0)
+        at, arrived = ring + stage * {stage_bytes}, ring + {full} + 8 * stage
+        barrier_wait(ring + {empty} + 8 * stage, phase ^ 1)
+        barrier_expect(arrived, {stage_bytes})
+        {copies}
+        stage += 1
+        if stage == {stages}:
+            stage, phase = 0, phase ^ 1
+        k += {slice}
+        if k >= depth:
+            k, part = 0, part + 1
+            if part == passes:
+                part, tile = 0, tile + cuda.gridDim.x
+    return tile, matrix, top, left, part, k, stage, phase
+
+
+@device
+def write_{name}(y, z, bias, at, column, values, accumulate):
+    '''The epilogue of four neighbours of a row: y and z from element `at` on.'''
+    v0, v1, v2, v3 = values
+    if accumulate:
+        o0, o1, o2, o3 = load4(y, at)
+        v0, v1, v2, v3 = v0 + o0, v1 + o1, v2 + o2, v3 + o3
+    if bias.size > 0:
+        o0, o1, o2, o3 = load4(bias, column)
+        v0, v1, v2, v3 = v0 + o0, v1 + o1, v2 + o2, v3 + o3
+    if z.size > 0:
+        store4(z, at, (v0, v1, v2, v3))
+    v0, v1 = activate({activation}, v0), activate({activation}, v1)
+    v2, v3 = activate({activation}, v2), activate({activation}, v3)
+    store4(y, at, (v0, v1, v2, v3))
+
+
+@jit(launch_bounds=({block}, 1), fastmath={fast})
+def {name}(y, z, bias, map_a, map_b, rows, columns, depth, matrices, passes, accumulate):
+    ring = (shared_address(cuda.shared.array(0, np.uint8)) + {swizzle} - 1) & -{swizzle}
+    full, empty = ring + {full}, ring + {empty}
+    thread = cuda.threadIdx.x
+    group, lane = thread // {group}, thread % {group}
+    tall, wide = (rows + {tile_rows} - 1) // {tile_rows}, (columns + {width} - 1) // {width}
+    # what to ask for next: tile, matrix, top, left, part, k, stage, phase
+    ahead, g, t, l, part, k, far, turn = cuda.blockIdx.x, 0, 0, 0, 0, 0, 0, 0
+    if thread == 0:
+        acquire_map(map_a)
+        acquire_map(map_b)
+        for i in range({stages}):
+            barrier_init(full + 8 * i, 1)
+            barrier_init(empty + 8 * i, {warps})
+        fence_barriers()
+        for i in range({ahead}):
+            ahead, g, t, l, part, k, far, turn = ask_{name}(
+                ring, map_a, map_b, tall, wide, depth, matrices, passes, ahead, g, t, l, part, k, far, turn
+            )
+    cuda.syncthreads()
+    # of this thread among the sums: d[4 * j] and the next lie in row `row`, columns 8 * j + 2 * (thread % 4) and the
+    # next, d[4 * j + 2] and the next eight rows below. The pieces of 8 columns in a row of shared memory are permuted
+    # by `swap`, so that neither writing nor reading meets a bank twice
+    staging = ring + {staging_at} + group * {staging}
+    row = lane // 32 * 16 + lane % 32 // 4
+    mine, swap = staging + row * {chunk_bytes} + lane % 4 * 8, (row & 3) * 32
+    slices = (depth + {slice} - 1) // {slice} * passes
+    stage, phase = 0, 0
+    tile = cuda.blockIdx.x
+    while tile < tall * wide * matrices:
+        sums, last = zeros_{name}, 0
+        for s in range(slices):
+            barrier_wait(full + 8 * stage, phase)
+            at = ring + stage * {stage_bytes}
+            sums = multiply_{name}(
+                sums,
+                descriptor(np.uint64({a_bits}), at + group * {group_bytes}),
+                descriptor(np.uint64({b_bits}), at + {a_bytes}),
+            )
+            # into the stage of the slice before last, which both groups are through with, or soon will be
+            if thread == 0:
+                ahead, g, t, l, part, k, far, turn = ask_{name}(
+                    ring, map_a, map_b, tall, wide, depth, matrices, passes, ahead, g, t, l, part, k, far, turn
+                )
+            # the last slice's products are through: its stage is free
+            wait_for_products()
+            if s > 0 and lane % 32 == 0:
+                barrier_arrive(empty + 8 * last)
+            last = stage
+            stage += 1
+            if stage == {stages}:
+                stage, phase = 0, phase ^ 1
+        sums = finish_{name}(sums)
+        if lane % 32 == 0:
+            barrier_arrive(empty + 8 * last)
+        matrix, i, j = place(tile, tall, wide)
+        top, left = i * {tile_rows} + group * {group_rows}, j * {width}
+        for chunk in range(min({chunks}, (columns - left + {chunk} - 1) // {chunk})):
+            group_barrier(1 + group)
+            {stores}
+            group_barrier(1 + group)
+            for e in range(lane, {group_rows} * {chunk} // 4, {group}):
+                r, c = e // ({chunk} // 4), e % ({chunk} // 4) * 4
+                i, j = top + r, left + chunk * {chunk} + c
+                if i < rows and j < columns:
+                    values = load_shared4(staging + r * {chunk_bytes} + (c * 4 ^ (r & 3) * 32))
+                    write_{name}(y, z, bias, (matrix * rows + i) * columns + j, j, values, accumulate)
+        tile += cuda.gridDim.x
+"""
+
+
+def _copies(operand, tile, along, offset, first, slice):
+    """Lines that ask for one operand's slice: one box along K, or one for every 128 bytes along the other axis."""
+    if along:
+        return [f"copy_tile(at + {offset}, map_{operand}, arrived, k, {first}, of_{operand})"]
+    step = slice * ROW_BYTES
+    return [
+        f"copy_tile(at + {offset + b * step}, map_{operand}, arrived, {first} + {b * slice}, k, of_{operand})"
+        for b in range(tile // slice)
+    ]
+
+
+def _stores(width):
+    """Lines that bring each chunk's sums to shared memory; the sums' numbers must be constants to be registers."""
+    lines = []
+    for chunk in range(width // CHUNK):
+        lines.append(f"{'elif' if chunk else 'if'} chunk == {chunk}:")
+        for j, below in product(range(CHUNK // 8), range(2)):
+            d = chunk * CHUNK // 2 + 4 * j + 2 * below
+            at = f"mine + {8 * below * CHUNK * 4} + ({32 * j} ^ swap)"
+            lines.append(f"    store_shared2({at}, sums[{d}], sums[{d + 1}])")
+    return lines
+
+
+_known: dict = {}
+
+
+def kernel_of(kind, width, a_along, b_along, activation):
+    """The device code for operands of this type that lie this way, made when first asked for."""
+    key = kind, width, a_along, b_along, activation
+    if key not in _known:
+        name = f"hopper_{kind}_{width}_{'k' if a_along else 'm'}{'k' if b_along else 'n'}_{activation}"
+        slice, a_bytes, ring = slice_of(kind), TILE_ROWS * ROW_BYTES, stages(width) * stage_bytes(width)
+        staging_end = ring + GROUPS * STAGING
+        copies = _copies("a", TILE_ROWS, a_along, 0, "top", slice) + _copies(
+            "b", width, b_along, a_bytes, "left", slice
+        )
+        define(
+            globals(),
+            SOURCE,
+            name=name,
+            kind=kind,
+            width=width,
+            a_along=a_along,
+            b_along=b_along,
+            activation=activation,
+            fast=activation in DIVIDES,
+            sums=width // 2,
+            block=BLOCK,
+            swizzle=SWIZZLE_BYTES,
+            stages=stages(width),
+            stage_bytes=stage_bytes(width),
+            ahead=stages(width) - 2,
+            staging_at=ring,
+            full=staging_end,
+            empty=staging_end + 8 * stages(width),
+            group=GROUP,
+            group_rows=GROUP_ROWS,
+            group_bytes=GROUP_ROWS * ROW_BYTES,
+            warps=GROUPS * GROUP // 32,
+            tile_rows=TILE_ROWS,
+            slice=slice,
+            staging=STAGING,
+            chunk=CHUNK,
+            chunks=width // CHUNK,
+            chunk_bytes=CHUNK * 4,
+            a_bytes=a_bytes,
+            a_bits=descriptor_bits(a_along, slice * ROW_BYTES),
+            b_bits=descriptor_bits(b_along, slice * ROW_BYTES),
+            copies=("\n" + 8 * " ").join(copies),
+            stores=("\n" + 12 * " ").join(_stores(width)),
+        )
+        _known[key] = globals()[name]
+    return _known[key]
