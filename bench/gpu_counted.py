@@ -63,14 +63,16 @@ def documented():
                 yield f"{info.name}.{name}", spec.parse(function).arguments
 
 
-def array(module, argument, sizes):
+def array(path, argument, sizes):
     """An array for one documented argument."""
+    module = path.split(".")[0]
     if argument.name == "state" or argument.name == "generator":
         return whole((2,), 2**31, np.uint64)
     shape = ANY if argument.any_shape else tuple(eval(dim, dict(sizes)) for dim in argument.dims)
     if argument.optional and argument.name in ("weight", "running_mean", "running_var"):
         return empty((0,) * len(shape))
-    dtype = np.dtype(argument.dtype if argument.dtype not in ("", "same", "any") else np.float32)
+    any_number = np.int64 if "bitwise" in path else np.float32
+    dtype = np.dtype(argument.dtype if argument.dtype not in ("", "same", "any") else any_number)
     if argument.role == "out":
         return empty(shape, dtype)
     if dtype.kind in "biu":
@@ -84,8 +86,8 @@ def counted(path, arguments):
     module = path.split(".")[0]
 
     def make():
-        sizes = SIZES.get(module, {"N": COUNT})
-        args = [array(module, a, sizes) if a.is_array else NAMED.get(a.name, SCALARS[a.kind]) for a in arguments]
+        sizes = {"N": COUNT, "L": 1} | SIZES.get(module, {})
+        args = [array(path, a, sizes) if a.is_array else NAMED.get(a.name, SCALARS[a.kind]) for a in arguments]
         pairs = zip(arguments, args, strict=True)
         total = sum(v.nbytes * (1 + (a.role in ("acc", "inout"))) for a, v in pairs if isinstance(v, Array))
         call = kernel(path)

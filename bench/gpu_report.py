@@ -18,7 +18,7 @@ def table(found, parts):
     lines = [
         f"# {device.get('gpu')}",
         "",
-        f"Copy {device.get('copy', 0) / 1e12:.2f} TB/s, read and written; PyTorch's products of 8192: {peaks or 'none'}",
+        f"Copy {device.get('copy', 0) / 1e12:.2f} TB/s read and written; PyTorch's products at 8192: {peaks or 'none'}",
         "",
     ]
     for part in ("tests", "suite"):
