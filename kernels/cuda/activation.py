@@ -3,14 +3,14 @@
 from .. import scalar
 from ..template import define
 from .functions import formulas
-from .maps import computed, define_map, start  # noqa: F401  (in the templates)
+from .maps import computed, define_map, launch_map  # noqa: F401  (in the templates)
 from .target import kernel  # noqa: F401  (in the templates)
 
 FORWARD = '''
 @kernel(half=True)
 def {name}_forward(y, x{scalars}, stream=0):
     """One launch."""
-    start(_{name}, stream, y, x{typed})
+    launch_map(_{name}, stream, y, x{typed})
 '''
 
 # {kept} is what the forward left: x or y
@@ -18,7 +18,7 @@ BACKWARD = '''
 @kernel(half=True)
 def {name}_backward(dx, dy, {kept}{scalars}, stream=0):
     """One launch."""
-    start(_{name}_gradient, stream, dx, dy, {kept}{typed})
+    launch_map(_{name}_gradient, stream, dx, dy, {kept}{typed})
 '''
 
 

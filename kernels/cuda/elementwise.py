@@ -1,21 +1,28 @@
 """Copies, fills and arithmetic on arrays of one shape: a map for each. Copies through strides are in strided.py."""
 
-import numpy as np
-
 from ..formulas import BINARY, COMPARISON
 from ..template import define
-from .maps import define_map, names_in, raw, refuse_uint16, start
+from .maps import define_map, in_dtype, launch_map, names_in, raw, refuse_uint16
 from .strided import move
-from .target import cuda, current_stream, empty, jit, kernel, spread
+from .target import current_stream, device, empty, kernel
 
-define_map(globals(), "_convert", {"y": "x"}, ["x"])
-define_map(globals(), "_fill", {"y": "value"}, [], ["value"])
+_convert = define_map(globals(), "_convert", {"y": "x"}, ["x"])
+_fill = define_map(globals(), "_fill", {"y": "value"}, [], ["value"])
 
 
-@jit
-def _arange(y, start, step):
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        y[i] = start + i * step
+@device
+def four_from(i):
+    return i, i + 1, i + 2, i + 3
+
+
+_arange = define_map(
+    globals(),
+    "_arange",
+    {"y": "start + index * step"},
+    [],
+    ["start", "step"],
+    takes={"index": "four_from(i{part})"},
+)
 
 
 @kernel
@@ -25,7 +32,7 @@ def copy_forward(y, x, stream=0):
         move(raw(y), raw(x), stream)
     else:
         refuse_uint16(y, x)
-        start(_convert, stream, y, x)
+        launch_map(_convert, stream, y, x)
 
 
 @kernel
@@ -43,16 +50,14 @@ def assign_forward(y, x, stream=0):
 @kernel
 def fill_forward(y, value, stream=0):
     """One launch; the value is converted on the host."""
-    with np.errstate(all="ignore"):
-        bits = np.array(value, np.float64).astype(y.dtype).view(f"i{y.itemsize}")
-    start(_fill, stream, raw(y), bits[()])
+    launch_map(_fill, stream, raw(y), in_dtype(value, y.dtype))
 
 
 @kernel
 def arange_forward(y, start, step, stream=0):
     """One launch; computed in float64."""
     refuse_uint16(y)
-    spread(_arange, y.size, stream, y, start, step)
+    launch_map(_arange, stream, y, float(start), float(step))
 
 
 FORWARD = '''
@@ -60,7 +65,7 @@ FORWARD = '''
 def {name}_forward(y, a, b, stream=0):
     """One launch."""
     refuse_uint16(a)
-    start(_{name}, stream, y, a, b)
+    launch_map(_{name}, stream, y, a, b)
 '''
 
 BACKWARD = '''
@@ -68,11 +73,11 @@ BACKWARD = '''
 def {name}_backward(da, db, dy, a, b, stream=0):
     """One launch, which reads what the gradients that are wanted are made of."""
     if da.size and db.size:
-        start(_{name}_gradients, stream, da, db, dy, a, b)
+        launch_map(_{name}_gradients, stream, da, db, dy, a, b)
     elif da.size:
-        start(_{name}_left, stream, da, {left})
+        launch_map(_{name}_left, stream, da, {left})
     elif db.size:
-        start(_{name}_right, stream, db, {right})
+        launch_map(_{name}_right, stream, db, {right})
 '''
 
 OPERANDS = ["dy", "a", "b"]

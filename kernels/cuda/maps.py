@@ -13,8 +13,8 @@ import numpy as np
 from . import functions
 from .array import Array
 from .half import HALVES
-from .ptx import VECTOR, load4, narrow, on_boundary, store4, wide
-from .target import THREADS, cuda, device, jit, launch
+from .ptx import VECTOR, load4, narrow, on_boundary, store4, wide  # noqa: F401  (in the source)
+from .target import THREADS, cuda, device, jit, launch  # noqa: F401  (in the source)
 
 LOADS = 2
 # from one vector of a thread to its next one, and from block to block, in elements
@@ -106,29 +106,36 @@ def stores(results, part, whole, calls):
     return lines
 
 
-def define_map(namespace, name, results, operands, scalars=(), called=()):
-    """namespace[name]: a kernel of the results, the operands and the scalars, for `start`.
+def define_map(namespace, name, results, operands, scalars=(), called=(), takes=(), parameters=(), before=()):
+    """namespace[name], also returned: a kernel of the results, the operands and the scalars, for `launch_map`.
 
-    results   {name of an array: formula over operands, scalars, CONSTANTS and names of the namespace}
-    operands  names of arrays; those that no formula uses are not read
-    called    {name: device function} that the formulas call, beside those of functions.py and of the namespace
+    results     {name of an array: formula over operands, scalars, CONSTANTS and what functions.py has}
+    operands    names of arrays; those that no formula uses are not read
+    called      {name: device function} that the formulas call besides
+    takes       {operand: expression} for its four elements at i{part}, where it does not lie as the results do, or is
+                no array at all: then it is not among the operands
+    parameters  what these expressions are made of, behind the scalars
+    before      lines that precede the loads of a part
     """
-    arrays, values = list(results), list(results.values())
+    arrays, values, takes = list(results), list(results.values()), dict(takes)
     used = names_in(*values)
-    read = [o for o in operands if o in used] or list(operands)[:1]
-    given = [s for s in scalars if s in used]
+    read, given = [o for o in dict.fromkeys([*operands, *takes]) if o in used], [s for s in scalars if s in used]
     body = []
     for part in range(LOADS):
         body.append(f"i{part} = first + {part} * STEP")
         body.append(f"whole{part} = straight and i{part} + VECTOR <= n")
-        body += [f"{o}{part} = take4(of_{o}, i{part}, n, whole{part})" for o in read]
+        body += [line.format(part=part) for line in before]
+        for o in read:
+            taken = takes.get(o, f"take4(of_{o}, i{{part}}, n, whole{{part}})")
+            body.append(f"{o}{part} = {taken.format(part=part)}")
     for part in range(LOADS):
         calls = [f"formula({', '.join([f'{o}{part}[{k}]' for o in read] + given)})" for k in range(VECTOR)]
         body += stores([f"to_{r}" for r in arrays], part, f"whole{part}", calls)
-    lie = [f"to_{r}" for r in arrays] + [f"of_{o}" for o in read]
+    lie = [f"to_{r}" for r in arrays] + [f"of_{o}" for o in read if o not in takes]
+    listed = [*(f"to_{r}" for r in arrays), *(f"of_{o}" for o in operands), *scalars, *parameters]
     source = formula_source(read, values, given) + KERNEL.format(
         name=name,
-        arguments=", ".join([f"to_{r}" for r in arrays] + [f"of_{o}" for o in operands] + list(scalars)),
+        arguments=", ".join(listed),
         result=f"to_{arrays[0]}",
         straight=" and ".join(f"on_boundary({a})" for a in lie),
         body="\n".join("        " + line for line in body),
@@ -138,6 +145,7 @@ def define_map(namespace, name, results, operands, scalars=(), called=()):
     scope = {**globals(), **namespace, **elementary, "np": functions, **dict(called)}
     exec(compile(source, f"<map {name}>", "exec"), scope)
     namespace[name] = scope[name]
+    return scope[name]
 
 
 def raw(array):
@@ -151,7 +159,13 @@ def refuse_uint16(*arrays):
         raise TypeError("uint16: expected another dtype; CUDA kernels see bfloat16 in its place")
 
 
-def start(function, stream, *args):
+def in_dtype(value, dtype):
+    """A number as the bits of an element of an array."""
+    with np.errstate(all="ignore"):
+        return np.array(value, np.float64).astype(dtype).view(f"i{dtype.itemsize}")[()]
+
+
+def launch_map(function, stream, *args):
     """Launch a map; the first argument is a result."""
     launch(function, -(-args[0].size // TILE), THREADS, stream, *args)
 

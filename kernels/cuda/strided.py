@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from .maps import define_map, start
+from .maps import define_map, launch_map
 from .ptx import quotient
 from .target import SIMULATOR, THREADS, cuda, device, jit, launch
 
@@ -25,7 +25,7 @@ SHORTEST = 2 if SIMULATOR else 8
 MOST = 2**31
 AXES = 4
 
-define_map(globals(), "_dense", {"y": "x"}, ["x"])
+_dense = define_map(globals(), "_dense", {"y": "x"}, ["x"])
 
 
 @device
@@ -46,7 +46,7 @@ def place_of(i, y):
     return p, q, r, s
 
 
-@jit(launch_bounds=(THREADS, 5))
+@jit
 def _elements(y, x):
     n = y.size
     i0 = cuda.blockIdx.x * (EACH * THREADS) + cuda.threadIdx.x
@@ -108,7 +108,7 @@ def move(y, x, stream):
 
 
 def _move(y, x, axes, stream):
-    if len(axes) > AXES or math.prod(n for n, _, _ in axes) >= MOST and len(axes) > 1:
+    if len(axes) > AXES or (math.prod(n for n, _, _ in axes) >= MOST and len(axes) > 1):
         (n, to, of), *rest = axes
         for i in range(n):
             _move(y.view_at(y.shape, y.strides, i * to), x.view_at(x.shape, x.strides, i * of), rest, stream)
@@ -116,7 +116,7 @@ def _move(y, x, axes, stream):
     dense = [(a[1], a[2]) == (y.itemsize, x.itemsize) for a in axes]
     if len(axes) == 0 or dense == [True]:
         shape = [axes[0][0] if axes else 1]
-        start(_dense, stream, y.view_at(shape, [y.itemsize]), x.view_at(shape, [x.itemsize]))
+        launch_map(_dense, stream, y.view_at(shape, [y.itemsize]), x.view_at(shape, [x.itemsize]))
         return
     steps = [abs(of) if of else math.inf for _, _, of in axes]
     near = steps.index(min(steps))

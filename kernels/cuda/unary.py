@@ -3,7 +3,7 @@
 from ..formulas import UNARY
 from ..template import define
 from .functions import formulas
-from .maps import define_map, refuse_uint16, start  # noqa: F401  (in the templates)
+from .maps import define_map, launch_map, refuse_uint16  # noqa: F401  (in the templates)
 from .target import kernel  # noqa: F401  (in the templates)
 
 FORWARD = '''
@@ -11,14 +11,14 @@ FORWARD = '''
 def {name}_forward(y, x, stream=0):
     """One launch."""
     refuse_uint16(x)
-    start(_{name}, stream, y, x)
+    launch_map(_{name}, stream, y, x)
 '''
 
 BACKWARD = '''
 @kernel(half=True)
 def {name}_backward(dx, dy, {saved}, stream=0):
     """One launch."""
-    start(_{name}_gradient, stream, dx, dy, {saved})
+    launch_map(_{name}_gradient, stream, dx, dy, {saved})
 '''
 
 for _name, (_value, _dx, _saved) in UNARY.items():

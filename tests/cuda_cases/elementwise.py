@@ -24,7 +24,8 @@ def cases(rng, dtype):
             continue
         left = np.abs(a) if name == "pow" else a
         yield case(f"elementwise.{name}_forward", poison(N, dtype), left, b, tol=1e-5 if name == "pow" else None)
-        yield case(f"elementwise.{name}_forward", poison(12, np.int64), whole, parts, name="int")
+        if name not in ("div", "pow"):  # they are computed in float64
+            yield case(f"elementwise.{name}_forward", poison(12, np.int64), whole, parts, name="int")
         if gradient:
             left = left + dtype.type(0.5) if name == "pow" else left
             none, path = np.empty(0, dtype), f"elementwise.{name}_backward"
