@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from cuda_cases import every, gathered
+from cuda_cases import at_precision, every, gathered
 
 HOPPER, AMPERE = (9, 0, "a"), (8, 0)
 
@@ -58,7 +58,7 @@ class Compiler:
         monkeypatch.setattr(status, "word", lambda: memory.empty((1,), np.int32))
         self.monkeypatch, self.known, self.found = monkeypatch, {}, {}
 
-    def run(self, path, args, cc=HOPPER):
+    def run(self, path, args, cc=HOPPER, precision="highest"):
         import importlib
 
         from hotloop.kernels.cuda import memory, target
@@ -76,7 +76,8 @@ class Compiler:
                 memory.empty(a.shape, a.dtype).view_at(a.shape, a.strides) if isinstance(a, np.ndarray) else a
                 for a in args
             ]
-            getattr(module, path.split(".")[1])(*device)
+            with at_precision(precision):
+                getattr(module, path.split(".")[1])(*device)
         return self.found
 
     def launch(self, function, grid, block, stream, *args, shared=0):
@@ -135,7 +136,7 @@ def compiler(monkeypatch):
 def test_every_kernel_assembles(compiler):
     double, count = gathered("DOUBLE"), 0
     for name, case in every(np.float32):
-        for function, versions in compiler.run(case.path, case.args).items():
+        for function, versions in compiler.run(case.path, case.args, precision=case.precision).items():
             for version in versions:
                 assert ".target sm_90a" in version.ptx
                 assert version.spilled == 0 or function not in gathered("CORES"), f"{name}: {function} spills"
@@ -162,7 +163,7 @@ def test_cores(compiler, cc):
     """The tiles that everything stands on keep their sums in registers and use the instructions they are made of."""
     cores, seen = gathered("CORES"), set()
     for name, case in every(np.float32):
-        for function, versions in compiler.run(case.path, case.args, cc).items():
+        for function, versions in compiler.run(case.path, case.args, cc, case.precision).items():
             for version in versions if function in cores else ():
                 seen.add(function)
                 assert version.spilled == 0, f"{name}: {function} spills {version.spilled} bytes for {cc}"

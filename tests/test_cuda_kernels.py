@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from cuda_cases import every
+from cuda_cases import at_precision, every
 from helpers import Backend, agree, require_cuda
 from hotloop.kernels.cuda.half import HALVES
 
@@ -23,7 +23,8 @@ def parameters(dtypes, function):
 @pytest.mark.parametrize("case", parameters(FULL, "cases"))
 def test_as_ref(case):
     require_cuda()
-    agree(Backend("cuda"), case.path, *case.args, tol=case.tol)
+    with at_precision(case.precision):
+        agree(Backend("cuda"), case.path, *case.args, tol=case.tol)
 
 
 @pytest.mark.parametrize("case", parameters(HALVES, "half_cases"))

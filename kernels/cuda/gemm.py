@@ -1,9 +1,11 @@
 """Matrix products: plain ones, stacks of them, and what linear and the recurrent layers fuse to them."""
 
+import math
+
 import numpy as np
 
-from . import tile_launch
-from .target import kernel
+from . import hopper, tile_launch
+from .target import cuda, empty, jit, kernel, spread
 from .tile import CHUNK_BYTES, FUSED, LONG, MATRIX, STORE, TURNED
 
 # matrices of one launch: the third axis of a grid
@@ -11,7 +13,7 @@ MOST_MATRICES = 65535
 
 
 def product(y, a, b, transpose_a, transpose_b, accumulate, stream, z=None, bias=None, activation=0):
-    """y[g] = activation(op(a[g]) @ op(b[g]) (+ y[g]) + bias), op(m) = m or m.T; z[g] keeps what the activation was given.
+    """y[g] = activation(op(a[g]) @ op(b[g]) (+ y[g]) + bias), op(m) = m or m.T; z keeps what the activation is given.
 
     y, z, a, b are matrices or stacks of them, C-contiguous; z and bias may be absent, None or of size 0.
     """
@@ -25,11 +27,17 @@ def product(y, a, b, transpose_a, transpose_b, accumulate, stream, z=None, bias=
     matrices, rows, columns = y.shape
     depth = a.shape[1] if transpose_a else a.shape[2]
     flat = y.reshape(-1)
+    z, bias = (flat[:0] if m is None else m.reshape(-1) for m in (z, bias))
+    # Hopper's own tensor-core instructions, where it is worth their while
+    passes = tile_launch.tensor_products()
+    if hopper.takes(y, a, b, transpose_a, transpose_b, z, bias, passes):
+        hopper.product(y, a, b, transpose_a, transpose_b, accumulate, stream, z, bias, activation, passes)
+        return
     epilogue, arrays, scalars = STORE, (), (bool(accumulate),)
-    absent = flat[:0]
-    z, bias = (absent if m is None else m.reshape(-1) for m in (z, bias))
     if z.size or bias.size or activation:
         epilogue, arrays, scalars = FUSED, (z, bias), (bool(accumulate), np.int32(activation))
+    if y.itemsize == 2:
+        a, b = padded(a, stream), padded(b, stream)
     sides = side(a, transpose_a), side(b, not transpose_b)
     tile_launch.multiply(
         flat, *sides, rows, columns, depth, stream, matrices, epilogue=epilogue, arrays=arrays, scalars=scalars
@@ -38,13 +46,36 @@ def product(y, a, b, transpose_a, transpose_b, accumulate, stream, z=None, bias=
 
 def side(matrices, turned):
     """A stack of matrices, lines x depth or, turned, depth x lines, as a side of tile_launch.multiply."""
-    count, m, n = matrices.shape
-    lines, depth = (n, m) if turned else (m, n)
+    values = (
+        np.int64(math.prod(matrices.shape[1:])),
+        *map(np.int32, matrices.shape[:0:-1] if turned else matrices.shape[1:]),
+    )
     # offsets in a matrix have 32 bits
-    operand = TURNED if turned else LONG if m * n >= 2**32 else MATRIX
-    chunks = n * matrices.itemsize % CHUNK_BYTES == 0 and matrices.pointer % CHUNK_BYTES == 0
-    values = np.int64(m * n), np.int32(lines), np.int32(depth)
+    operand = TURNED if turned else LONG if values[0] >= 2**32 else MATRIX
+    row = matrices.shape[2] * matrices.itemsize
+    chunks = row % CHUNK_BYTES == 0 and matrices.pointer % CHUNK_BYTES == 0
     return tile_launch.Side(matrices.reshape(-1), operand, values, chunks)
+
+
+@jit
+def _pad(out, x, size, columns):
+    """Rows of `columns` elements, the last ones 0, from rows of `size`."""
+    zero = x.dtype.type(0)
+    for e in range(cuda.grid(1), out.size, cuda.gridsize(1)):
+        row = np.uint32(e) // np.uint32(columns) if out.size < 2**32 else e // columns
+        column = e - row * columns
+        out[e] = x[row * size + column] if column < size else zero
+
+
+def padded(matrices, stream):
+    """Matrices with rows of whole chunks, as 16-bit products want them: copied, 0 at the ends, unless they are so."""
+    step = CHUNK_BYTES // matrices.itemsize
+    count, rows, size = matrices.shape
+    if size % step == 0 and matrices.pointer % CHUNK_BYTES == 0:
+        return matrices
+    out = empty((count, rows, -(-size // step) * step), matrices.dtype)
+    spread(_pad, out.size, stream, out.reshape(-1), matrices.reshape(-1), np.int32(size), np.int32(out.shape[2]))
+    return out
 
 
 def _check(name, y, a, b, transpose_a, transpose_b):
@@ -54,14 +85,14 @@ def _check(name, y, a, b, transpose_a, transpose_b):
         raise ValueError(f"{name}: y: expected shape {(m, n)} from {(m, k)} @ {(inner, n)}, got {tuple(y.shape)}")
 
 
-@kernel
+@kernel(half=True)
 def matmul_forward(y, a, b, transpose_a, transpose_b, accumulate, stream=0):
     """One launch; two where the depth is split (tile_launch.py)."""
     _check("matmul_forward", y, a, b, transpose_a, transpose_b)
     product(y, a, b, transpose_a, transpose_b, accumulate, stream)
 
 
-@kernel
+@kernel(half=True)
 def bmm_forward(y, a, b, transpose_a, transpose_b, accumulate, stream=0):
     """As matmul_forward, the third axis of the grid over the stack."""
     _check("bmm_forward", y, a, b, transpose_a, transpose_b)

@@ -8,6 +8,9 @@ import threading
 
 import numpy as np
 
+from .half import BFLOAT16
+from .simulated import exchange
+
 
 def _copies():
     """[groups of copies of this thread that are committed and not arrived, those not committed]"""
@@ -57,3 +60,97 @@ def slice_product(depth, left, right):
         return tuple(total.ravel())
 
     return multiply
+
+
+# ---- a warp's fragments: 32 lanes, whatever a warp is elsewhere in the simulator
+
+LANES = 32
+
+
+def _of_warp(value):
+    """(what each lane of this warp gave, this lane)."""
+    everyone, me = exchange(value)
+    first = me // LANES * LANES
+    return [everyone[first + lane] for lane in range(LANES)], me - first
+
+
+def _words(values):
+    """Elements of 16 or 32 bits as registers."""
+    return tuple(np.ascontiguousarray(values).view(np.uint32))
+
+
+@functools.cache
+def fragment_loads(turned):
+    def load(shared, indices):
+        everyone, lane = _of_warp(indices)
+        g, t, out = lane // 4, lane % 4, []
+        for f in range(len(indices)):
+            for quarter in range(4):
+                rows = [everyone[8 * quarter + row][f] for row in range(8)]
+                count = 4 // shared.dtype.itemsize
+                where = range(count * t, count * t + count)
+                assert all(row * shared.dtype.itemsize % 16 == 0 for row in rows), "rows begin at 16 bytes"
+                out.append([shared[rows[k] + g] for k in where] if turned else [shared[rows[g] + k] for k in where])
+        return _words(np.array(out).ravel())
+
+    return load
+
+
+def word_loads(shared, indices):
+    return _words(np.array([shared[i] for i in indices]))
+
+
+def _rounded(x):
+    """float32 to TF32, half away from zero."""
+    return ((x.view(np.uint32) + np.uint32(0x1000)) & np.uint32(0xFFFFE000)).view(np.float32)
+
+
+def _cut(x):
+    """float32 as a TF32 instruction takes it."""
+    return (x.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+
+
+def _lines(everyone, count, dtype):
+    """Fragments of a warp as a matrix, (16 * count, depth of a step), from every lane's registers."""
+    registers = np.array(everyone, np.uint32).reshape(8, 4, count, 4)
+    elements = registers.view(dtype).reshape(8, 4, count, 2, 2, -1)
+    # (g, t, fragment, half of the depth, half of the lines, element) -> (fragment, half, g; half of depth, t, element)
+    return elements.transpose(2, 4, 0, 3, 1, 5).reshape(16 * count, -1)
+
+
+@functools.cache
+def tensor_product(kind, down, across):
+    dtype = {"bf16": BFLOAT16, "f16": np.float16}.get(kind, np.float32)
+
+    def multiply(sums, left, right):
+        everyone, lane = _of_warp((left, right))
+        a = _lines([both[0] for both in everyone], down, dtype).astype(np.float32)
+        b = _lines([both[1] for both in everyone], across, dtype).astype(np.float32)
+        if kind == "tf32x3":
+            big_a, big_b = _rounded(a), _rounded(b)
+            small_a, small_b = _cut(a - big_a), _cut(b - big_b)
+            tile = small_a @ big_b.T + big_a @ small_b.T + big_a @ big_b.T
+        else:
+            tile = _rounded(a) @ _rounded(b).T if kind == "tf32" else a @ b.T
+        g, t = lane // 4, lane % 4
+        own = [
+            tile[16 * m + 8 * low + g, 8 * n + 2 * t + i]
+            for m in range(down)
+            for n in range(2 * across)
+            for low in (0, 1)
+            for i in (0, 1)
+        ]
+        return tuple(np.array(sums) + np.array(own))
+
+    return multiply
+
+
+@functools.cache
+def fragment_stores(part, across, width):
+    def store(results, at, sums):
+        for n in range(2 * across):
+            for low in (0, 1):
+                for i in (0, 1):
+                    results[at + 8 * low * width + 8 * n + i] = sums[4 * (part * 2 * across + n) + 2 * low + i]
+
+    return store

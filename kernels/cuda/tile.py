@@ -1,4 +1,4 @@
-"""What a product by tiles is filled in with: where its operands come from, where its results go, and what is done to them.
+"""What a product by tiles is filled in with: where operands come from, where results go, and what is done to them.
 
     y[g, i, j] = finish(sum over k of a[g, i, k] * b[g, k, j])
 

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import tile_fma
+from ..precision import get_matmul_precision
+from . import tile_fma, tile_mma
+from .half import stored_as
 from .ptx import aligned, load4
 from .target import SIMULATOR, cuda, empty, jit, launch, spread
 from .tile import LINES, STACKED, STORE, Operand
@@ -66,39 +68,59 @@ def multiply(
         return
     if vectors is None:
         vectors = columns % 4 == 0 and aligned(y, *(m for m in arrays if m.size))
-    shape = _shape(y.dtype, rows, columns, depth, matrices)
-    tiles, slices = -(-rows // shape.rows) * -(-columns // shape.columns), -(-depth // shape.depth)
+    dtype = stored_as(a.array.dtype)
+    products = _products(dtype, a.chunks and b.chunks)
+    shape = _shape(dtype, products, rows, columns, depth, matrices)
+    step = shape.depth(dtype)
+    tiles, slices = -(-rows // shape.rows) * -(-columns // shape.columns), -(-depth // step)
     splits = max(1, min(ENOUGH_BLOCKS // (tiles * matrices), slices // LEAST_SLICES))
     per_split = -(-slices // splits)
     splits = -(-slices // per_split) if slices else 1
     extents, brought = (np.int32(rows), np.int32(columns)), (np.int32(per_split), *a.values, *b.values)
 
-    # an operand whose depth is contiguous is transposed on the way, element by element
-    chunks = [side.chunks and side.operand.contiguous == LINES for side in (a, b)]
-
     def start(y, output, epilogue, vectors, arrays, rest):
-        core = tile_fma.core(y.dtype, shape, a.operand, b.operand, output, epilogue, *chunks, vectors)
-        grid = tiles, splits, matrices
-        launch(core, grid, shape.threads, stream, y, a.array, b.array, *arrays, *extents, *brought, *rest)
+        if products is None:
+            # an operand whose depth is contiguous is transposed on the way, element by element
+            chunks = [side.chunks and side.operand.contiguous == LINES for side in (a, b)]
+            core = tile_fma.core(dtype, shape, a.operand, b.operand, output, epilogue, *chunks, vectors)
+        else:
+            core = tile_mma.core(dtype, products, shape, a.operand, b.operand, output, epilogue, vectors)
+        grid, args = (tiles, splits, matrices), (y, a.array, b.array, *arrays, *extents, *brought, *rest)
+        launch(core, grid, shape.threads, stream, *args, shared=shape.shared_bytes)
 
     if splits == 1:
         start(y, output, epilogue, vectors, arrays, (*where, *scalars))
         return
-    parts = empty((splits * matrices * rows * columns,), y.dtype)
+    parts = empty((splits * matrices * rows * columns,), np.float64 if dtype == np.float64 else np.float32)
     start(parts, STACKED, STORE, columns % 4 == 0, (), (False,))
     many = matrices * rows * columns // (4 if vectors else 1)
     counts = np.int32(matrices), np.int32(splits)
     spread(_gather(output, epilogue, vectors), many, stream, y, parts, *arrays, *extents, *counts, *where, *scalars)
 
 
-def _shape(dtype, rows, columns, depth, matrices):
+def _products(dtype, chunks):
+    """How many tensor-core products stand for one: see tile_mma.core; None: the ordinary units compute."""
+    if dtype.itemsize == 2:
+        if not chunks:
+            raise ValueError("products of 16-bit floats: expected operands whose chunks of 16 bytes are aligned")
+        return 0
+    return tensor_products() or None if dtype == np.float32 and chunks else None
+
+
+def tensor_products():
+    """Products of TF32 that stand for one of float32, as kernels/precision.py is set; 0: none, it is float32's own."""
+    return {"highest": 0, "high": 3, "medium": 1}[get_matmul_precision()]
+
+
+def _shape(dtype, products, rows, columns, depth, matrices):
     if dtype == np.float64:
         return tile_fma.SMALL_DOUBLE
-    large = tile_fma.LARGE
+    core = tile_fma if products is None else tile_mma
+    large = tile_mma.SPLIT if products == 3 else core.LARGE
     tiles = -(-rows // large.rows) * -(-columns // large.columns) * matrices
-    most_splits = max(1, depth // large.depth // LEAST_SLICES)
+    most_splits = max(1, depth // large.depth(dtype) // LEAST_SLICES)
     full = tiles * most_splits * 2 >= ENOUGH_BLOCKS
-    return large if full and min(rows, columns) > FEW_LINES else tile_fma.SMALL
+    return large if full and min(rows, columns) > FEW_LINES else core.SMALL
 
 
 GATHER = """

@@ -14,9 +14,11 @@ import importlib
 import os
 import pkgutil
 import zlib
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
+from hotloop.kernels.precision import get_matmul_precision, set_matmul_precision
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 
@@ -26,11 +28,23 @@ class Case(NamedTuple):
     args: tuple
     tol: Any
     name: str
+    precision: str
 
 
-def case(path, *args, tol=None, name=""):
-    """tol: as in `agree`, with a reason where it is said; name: what tells this case from others of its kernel."""
-    return Case(path, args, tol, name)
+def case(path, *args, tol=None, name="", precision="highest"):
+    """tol: as in `agree`, with a reason where it is said; name: what tells this case from others of its kernel;
+    precision: of float32 products, as set_matmul_precision takes it."""
+    return Case(path, args, tol, name, precision)
+
+
+@contextmanager
+def at_precision(precision):
+    before = get_matmul_precision()
+    set_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        set_matmul_precision(before)
 
 
 def modules():

@@ -4,7 +4,10 @@ from helpers import poison
 
 from . import case
 
-CORES = {"tile_fma": {"fma.rn.f32": 512, "ld.shared.v4": 32, "cp.async": 8}}
+CORES = {
+    "tile_fma": {"fma.rn.f32": 512, "ld.shared.v4.f32": 48, "cp.async": 4},
+    "tile_mma": {"mma.sync.aligned": 16, "cp.async.cg.shared.global.L2::128B": 4},
+}
 
 
 def operands(rng, dtype, m, n, k, transpose_a, transpose_b, stack=()):
@@ -26,3 +29,20 @@ def cases(rng, dtype):
         yield case("gemm.bmm_forward", rng.standard_normal((2, m, n)).astype(dtype), a, b, True, False, True)
         a, b = operands(rng, dtype, m, n, k, False, True, (2,))
         yield case("gemm.bmm_forward", poison((2, m, n), dtype), a, b, False, True, False)
+    # an error of TF32's 11 bits; three products leave that of the 22 bits that two parts have
+    for precision, tol in (("high", 1e-6), ("medium", 1e-3)):
+        for transposed in (False, True):
+            a, b = operands(rng, dtype, 72, 68, 20, transposed, not transposed)
+            args = poison((72, 68), dtype), a, b, transposed, not transposed, False
+            yield case("gemm.matmul_forward", *args, tol=tol, precision=precision)
+
+
+def half_cases(rng, dtype):
+    for m, n, k in ((6, 5, 7), (72, 80, 40), (8, 72, 200)):
+        for transpose_a in (False, True):
+            for transpose_b in (False, True):
+                a, b = operands(rng, dtype, m, n, k, transpose_a, transpose_b)
+                y = rng.standard_normal((m, n)).astype(dtype)
+                yield case("gemm.matmul_forward", y, a, b, transpose_a, transpose_b, m == 6)
+    a, b = operands(rng, dtype, 4, 8, 8, True, False, (2,))
+    yield case("gemm.bmm_forward", rng.standard_normal((2, 4, 8)).astype(dtype), a, b, True, False, True)
