@@ -38,3 +38,8 @@ def over_rows(function, rows, columns, stream, *args):
 def lanes_of(columns):
     """Threads of a block that has one row of so many columns: a warp, or several."""
     return WARP if columns <= 8 * WARP else THREADS
+
+
+def elements(function, n, stream, *args):
+    """Start device code that has a thread for each of n elements: i = cuda.grid(1), which may be n or more."""
+    launch(function, -(-n // THREADS), THREADS, stream, *args)
