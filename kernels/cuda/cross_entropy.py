@@ -52,14 +52,29 @@ def weigh(vector, u, weight, lane, width, length, chunk):
 def _build(slots, vector):
     @jit
     def _cross_entropy(
-        values, each, dx, x, target, weight, counts, ignore_index, keep_share, smooth, problem, kept, lines, length, stride, code
+        values,
+        each,
+        dx,
+        x,
+        target,
+        weight,
+        counts,
+        ignore_index,
+        keep_share,
+        smooth,
+        problem,
+        kept,
+        lines,
+        length,
+        stride,
+        code,
     ):
         """smooth: what every class gets of the target, and keep_share: what the label gets of the rest."""
         real = x.dtype.type
         zero = real(0)
         parts, cache = cuda.shared.array(PARTS, x.dtype), cuda.shared.array(0, x.dtype)
         v, u = cuda.local.array(slots, x.dtype), cuda.local.array(slots, x.dtype)
-        lane, width, line, there, first, last, step = place(vector, lines, length, stride, code)
+        lane, width, line, there, first, last, step = place(vector, cuda.blockIdx.x, lines, length, stride, code)
         chunks, vectors = chunks_of(code), slots // vector
         label = target[line]
         good = label != ignore_index

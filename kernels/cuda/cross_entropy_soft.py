@@ -23,7 +23,7 @@ def _build(slots, vector):
         parts = cuda.shared.array(PARTS, x.dtype)
         v, q = cuda.local.array(slots, x.dtype), cuda.local.array(slots, x.dtype)
         u = cuda.local.array(slots, x.dtype)
-        lane, width, line, there, first, last, step = place(vector, lines, length, stride, code)
+        lane, width, line, there, first, last, step = place(vector, cuda.blockIdx.x, lines, length, stride, code)
         chunks, vectors = chunks_of(code), slots // vector
         top, total = nothing, zero
         for chunk in range(chunks):
@@ -88,7 +88,15 @@ def cross_entropy_soft_forward(loss, dx, dtarget, x, target, weight, label_smoot
     check_loss(loss, n * m, reduction)
     laid, values = begin_blocks(loss, x, [dx, dtarget, x, target, weight], reduction, stream)
     if x.size:
-        arrays = values, reduction == NONE, dx.reshape(-1), dtarget.reshape(-1), x.reshape(-1), target.reshape(-1), weight
+        arrays = (
+            values,
+            reduction == NONE,
+            dx.reshape(-1),
+            dtarget.reshape(-1),
+            x.reshape(-1),
+            target.reshape(-1),
+            weight,
+        )
         scale = real(1 / (n * m) if reduction == MEAN else 1)
         numbers = real(1 - label_smoothing), real(label_smoothing / classes), scale
         launch(laid.of(_VERSIONS), laid.grid, laid.block, stream, *arrays, *numbers, *laid.shape)

@@ -10,7 +10,7 @@ A kernel is made for a number of slots and for vectors of one element or four (`
 stride, code): stride is I, and `code` packs what `lay` chose. In it:
 
     v = cuda.local.array(slots, x.dtype)
-    lane, width, line, there, first, last, step = place(vector, lines, length, stride, code)
+    lane, width, line, there, first, last, step = place(vector, cuda.blockIdx.x, lines, length, stride, code)
     for chunk in range(chunks_of(code)):
         at, left = reach(first, last, step, slots // vector, chunk)
         take(vector, v, x, at, left, step, fill)
@@ -28,8 +28,10 @@ from .lanes import WARPS, group_max, group_sum
 from .ptx import VECTOR, aligned, load4, store4
 from .target import SIMULATOR, WARP, compute_capability, cuda, device
 
-# elements that a thread holds: of short lines, and of all others
+# elements that a thread holds: of short lines, and of all others at most; one by one it holds half of that, since each
+# has an address of its own. Kernels that hold several arrays ask for HALF
 SHORT, LONG = (4, 8) if SIMULATOR else (4, 16)
+HALF = LONG // 2
 # threads of a block of short lines; of a block that has one line, at most; rows of threads of lines side by side
 THREADS = 8 if SIMULATOR else 128
 MOST = 8 if SIMULATOR else 512
@@ -64,9 +66,9 @@ def _power(n):
 
 
 @lru_cache(maxsize=4096)
-def _lay(lines, length, stride, vectors, most):
+def _lay(lines, length, stride, vectors, most, hold):
     if stride > 1:
-        slots = SHORT if length <= SHORT else LONG
+        slots = SHORT if length <= SHORT else max(SHORT, hold // 2)
         width = min(DEEPEST, _power(-(-length // slots)))
         block, vector = ACROSS, 1
         if slots * width * stride > FAR // 2:
@@ -74,7 +76,7 @@ def _lay(lines, length, stride, vectors, most):
         shift, grid = (block // width).bit_length() - 1, -(-lines // (block // width))
     else:
         vector = VECTOR if vectors and length % VECTOR == 0 else 1
-        slots = SHORT if length <= SHORT * WARP else LONG
+        slots = SHORT if length <= SHORT * WARP else hold if vector > 1 else max(SHORT, hold // 2)
         width = min(most, _power(-(-length // slots)))
         block = max(THREADS, width) if width <= WARP else width
         shift, grid = width.bit_length() - 1, -(-lines * width // block)
@@ -82,18 +84,18 @@ def _lay(lines, length, stride, vectors, most):
     return Lay((lines, length, stride, chunks << 8 | shift), grid, block, slots, vector, chunks)
 
 
-def lay(lines, length, stride, *arrays):
+def lay(lines, length, stride, *arrays, hold=LONG):
     """The Lay of `lines` lines; arrays: those whose elements are taken and put along them, absent ones too."""
     # float64 takes twice the registers
     most = MOST if arrays[0].itemsize <= 4 else MOST // 2
-    return _lay(lines, length, stride, aligned(*(a for a in arrays if a.size)), most)
+    return _lay(lines, length, stride, aligned(*(a for a in arrays if a.size)), most, hold)
 
 
 @lru_cache(maxsize=4096)
-def pieces(length, lines):
-    """How many pieces of equal size to cut lines of this length into, so that there is work for all of a device."""
-    least = MOST * LONG
-    most = min(-(-BUSY // max(lines, 1)), max(1, length // least))
+def pieces(length, blocks, least=MOST * LONG):
+    """How many pieces of equal size, `least` elements or more, to cut lines of this length into, where they make only
+    so many blocks and a device waits for more."""
+    most = min(-(-BUSY // max(blocks, 1)), max(1, length // least))
     # pieces of whole vectors if there are any
     for unit in (VECTOR, 1):
         for n in range(most, 1, -1):
@@ -104,7 +106,7 @@ def pieces(length, lines):
 
 def versions(make):
     """What Lay.of looks into: the kernels that make(slots, vector) gives."""
-    return {(slots, vector): make(slots, vector) for slots in (SHORT, LONG) for vector in (1, VECTOR)}
+    return {(slots, vector): make(slots, vector) for slots in (SHORT, HALF, LONG) for vector in (1, VECTOR)}
 
 
 @device
@@ -113,8 +115,8 @@ def chunks_of(code):
 
 
 @device
-def place(vector, lines, length, stride, code):
-    """(lane, width, line, there, first, last, step) of this thread.
+def place(vector, block, lines, length, stride, code):
+    """(lane, width, line, there, first, last, step) of this thread in block number `block`.
 
     lane, width   its number among the threads of its line, and how many those are
     line, there   the line, and whether it is this thread's: False for those that are left over
@@ -123,10 +125,10 @@ def place(vector, lines, length, stride, code):
     """
     shift, thread = code & 255, cuda.threadIdx.x
     if stride > 1:
-        line = (np.int64(cuda.blockIdx.x) << shift) + (thread & ((1 << shift) - 1))
+        line = (np.int64(block) << shift) + (thread & ((1 << shift) - 1))
         lane, width = thread >> shift, cuda.blockDim.x >> shift
     else:
-        line = (np.int64(cuda.blockIdx.x) * cuda.blockDim.x + thread) >> shift
+        line = (np.int64(block) * cuda.blockDim.x + thread) >> shift
         lane, width = thread & ((1 << shift) - 1), 1 << shift
     there = line < lines
     line = min(line, lines - 1)

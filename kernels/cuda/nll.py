@@ -17,7 +17,7 @@ def _build(slots, vector):
     def _nll(values, each, dx, x, target, weight, counts, ignore_index, problem, lines, length, stride, code):
         zero = x.dtype.type(0)
         parts, v = cuda.shared.array(PARTS, x.dtype), cuda.local.array(slots, x.dtype)
-        lane, _, line, there, first, last, step = place(vector, lines, length, stride, code)
+        lane, _, line, there, first, last, step = place(vector, cuda.blockIdx.x, lines, length, stride, code)
         label = target[line]
         good = label != ignore_index
         if good and (label < 0 or label >= length):

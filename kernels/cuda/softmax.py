@@ -54,7 +54,7 @@ def _forward(slots, vector):
         real = x.dtype.type
         parts, cache = cuda.shared.array(PARTS, x.dtype), cuda.shared.array(0, x.dtype)
         v = cuda.local.array(slots, x.dtype)
-        _, _, _, there, first, last, step = place(vector, lines, length, stride, code)
+        _, _, _, there, first, last, step = place(vector, cuda.blockIdx.x, lines, length, stride, code)
         chunks, vectors = chunks_of(code), slots // vector
         top, total, nothing = real(-math.inf), real(0), sign * real(-math.inf)
         for chunk in range(chunks):
@@ -86,7 +86,7 @@ def _backward(slots, vector):
         real = y.dtype.type
         parts = cuda.shared.array(PARTS, y.dtype)
         v, g = cuda.local.array(slots, y.dtype), cuda.local.array(slots, y.dtype)
-        _, _, _, there, first, last, step = place(vector, lines, length, stride, code)
+        _, _, _, there, first, last, step = place(vector, cuda.blockIdx.x, lines, length, stride, code)
         chunks, vectors = chunks_of(code), slots // vector
         total = real(0)
         for chunk in range(chunks):
