@@ -1,41 +1,58 @@
-"""Dropout: the mask is drawn in registers, four elements a thread, or a word for each row.
+"""Dropout: a map that draws the mask in registers, four elements from the words of a counter, or a word for each row.
 
-What is dropped is the same as on the CPU for the same state, bit for bit. Not yet run on hardware.
+What is dropped is the same as on the CPU for the same state, bit for bit.
 """
 
 import numpy as np
 
 from .. import scalar
-from .random import block_words, threshold, word
-from .target import cuda, jit, kernel, spread
+from .broadcasting import split
+from .maps import computed, define_map, launch_map
+from .random import DRAWN, WORDS, threshold, word
+from .target import device, kernel
 
 _ZERO = np.uint64(0)
 ALPHA = -scalar.SELU_ALPHA * scalar.SELU_SCALE
+VALUE = {"y": "fill if w < below else scale * x + shift"}
+NUMBERS = ["below", "scale", "shift", "fill"]
 
 
-@jit
-def _elements(y, x, state, below, scale, shift, fill):
-    """y = fill where a word is below, else scale * x + shift."""
-    for block in range(cuda.grid(1), (y.size + 3) // 4, cuda.gridsize(1)):
-        words = block_words(state, block, _ZERO)
-        for r in range(4):
-            i = 4 * block + r
-            if i < y.size:
-                y[i] = fill if words[r] < below else scale * x[i] + shift
+@device
+def row_words(state, i, columns):
+    """The words of the rows of elements i .. i + 3."""
+    row, column = split(i, columns)
+    first = word(state, row, _ZERO)
+    if column + 4 <= columns:
+        return first, first, first, first
+    second, _ = split(i + 1, columns)
+    third, _ = split(i + 2, columns)
+    last, _ = split(i + 3, columns)
+    return first, word(state, second, _ZERO), word(state, third, _ZERO), word(state, last, _ZERO)
 
 
-@jit
-def _rows(y, x, state, below, scale, shift, fill):
-    """The same for whole rows; every element draws its row's word again."""
-    columns = y.shape[1]
-    for e in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        r, c = e // columns, e % columns
-        y[r, c] = fill if word(state, r, _ZERO) < below else scale * x[r, c] + shift
+_elements = define_map(globals(), "_elements", VALUE, ["x"], NUMBERS, DRAWN, **WORDS)
+_rows = define_map(
+    globals(),
+    "_rows",
+    VALUE,
+    ["x"],
+    NUMBERS,
+    takes={"w": "row_words(state, i{part}, columns)"},
+    parameters=["state", "columns"],
+)
 
 
-def _launch(function, n, stream, y, x, state, p, scale, shift=0.0, fill=0.0):
-    real = y.dtype.type
-    spread(function, n, stream, y, x, state, threshold(p), real(scale), real(shift), real(fill))
+def _drop(y, x, state, stream, p, scale, shift=0.0, fill=0.0):
+    real = computed(y.dtype)
+    launch_map(_elements, stream, y, x, threshold(p), real(scale), real(shift), real(fill), state)
+
+
+def _drop_rows(y, x, state, stream, p, scale, shift=0.0, fill=0.0):
+    if y.size >= 2**32:
+        raise ValueError(f"expected fewer than 2^32 elements, got {y.shape}")
+    real, columns = computed(y.dtype), y.shape[1]
+    numbers = threshold(p), real(scale), real(shift), real(fill)
+    launch_map(_rows, stream, y.reshape(-1), x.reshape(-1), *numbers, state, columns)
 
 
 def _kept(p):
@@ -49,49 +66,49 @@ def _alpha(p):
     return a, b, a * ALPHA + b
 
 
-@kernel
+@kernel(half=True)
 def dropout_forward(y, x, state, p, stream=0):
     """One launch, nothing stored for backward."""
-    _launch(_elements, (y.size + 3) // 4, stream, y, x, state, p, _kept(p))
+    _drop(y, x, state, stream, p, _kept(p))
 
 
-@kernel
+@kernel(half=True)
 def dropout_backward(dx, dy, state, p, stream=0):
     """The mask is drawn again."""
-    _launch(_elements, (dx.size + 3) // 4, stream, dx, dy, state, p, _kept(p))
+    _drop(dx, dy, state, stream, p, _kept(p))
 
 
-@kernel
+@kernel(half=True)
 def feature_dropout_forward(y, x, state, p, stream=0):
     """One launch, nothing stored for backward."""
-    _launch(_rows, y.size, stream, y, x, state, p, _kept(p))
+    _drop_rows(y, x, state, stream, p, _kept(p))
 
 
-@kernel
+@kernel(half=True)
 def feature_dropout_backward(dx, dy, state, p, stream=0):
     """The mask is drawn again."""
-    _launch(_rows, dx.size, stream, dx, dy, state, p, _kept(p))
+    _drop_rows(dx, dy, state, stream, p, _kept(p))
 
 
-@kernel
+@kernel(half=True)
 def alpha_dropout_forward(y, x, state, p, stream=0):
     """One launch, nothing stored for backward."""
-    _launch(_elements, (y.size + 3) // 4, stream, y, x, state, p, *_alpha(p))
+    _drop(y, x, state, stream, p, *_alpha(p))
 
 
-@kernel
+@kernel(half=True)
 def alpha_dropout_backward(dx, dy, state, p, stream=0):
     """The mask is drawn again."""
-    _launch(_elements, (dx.size + 3) // 4, stream, dx, dy, state, p, _alpha(p)[0])
+    _drop(dx, dy, state, stream, p, _alpha(p)[0])
 
 
-@kernel
+@kernel(half=True)
 def feature_alpha_dropout_forward(y, x, state, p, stream=0):
     """One launch, nothing stored for backward."""
-    _launch(_rows, y.size, stream, y, x, state, p, *_alpha(p))
+    _drop_rows(y, x, state, stream, p, *_alpha(p))
 
 
-@kernel
+@kernel(half=True)
 def feature_alpha_dropout_backward(dx, dy, state, p, stream=0):
     """The mask is drawn again."""
-    _launch(_rows, dx.size, stream, dx, dy, state, p, _alpha(p)[0])
+    _drop_rows(dx, dy, state, stream, p, _alpha(p)[0])

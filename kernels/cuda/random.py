@@ -1,15 +1,16 @@
-"""Random fills: a thread draws the four words of a counter and writes the four elements that stand for them.
+"""Random fills: maps of the four words of a counter to the four elements that stand for them.
 
 The formulas of kernels/philox.py are the CPU's: the same seed and offset give the same numbers, uniform ones bit for
-bit. Not yet run on hardware.
+bit.
 """
 
 import numpy as np
 
 from .. import philox as formulas
 from .functions import log, sqrt
+from .maps import define_map, launch_map
 from .ptx import rounded_product
-from .target import cuda, device, jit, kernel, launch, spread
+from .target import device, jit, kernel, launch
 
 _MASK, _HALF, _ZERO, _ONE = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(0), np.uint64(1)
 
@@ -58,78 +59,116 @@ def state_forward(state, generator, blocks, stream=0):
     launch(_state, 1, 1, stream, state, generator, blocks)
 
 
-@jit
-def _uniform_single(y, state, low, high):
-    span = high - low
-    for block in range(cuda.grid(1), (y.size + 3) // 4, cuda.gridsize(1)):
-        words = block_words(state, block, _ZERO)
-        for r in range(4):
-            if 4 * block + r < y.size:
-                u = np.float32(words[r] >> np.uint64(8)) * np.float32(2.0**-24)
-                value = low + rounded_product(span, u)
-                y[4 * block + r] = low if value == high else value
+@device
+def long_words(state, i):
+    """64 random bits for each of elements i .. i + 3, i a multiple of 4: words of lane 0 above those of lane 1."""
+    a, b = block_words(state, i // 4, _ZERO), block_words(state, i // 4, _ONE)
+    return a[0] << _HALF | b[0], a[1] << _HALF | b[1], a[2] << _HALF | b[2], a[3] << _HALF | b[3]
 
 
-@jit
-def _uniform_double(y, state, low, high):
-    span = high - low
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        u = np.float64(long_word(state, i) >> np.uint64(11)) * 2.0**-53
-        value = low + rounded_product(span, u)
-        y[i] = low if value == high else value
+# of a map's elements, to each its random bits
+WORDS = {"takes": {"w": "words(state, i{part} // 4, lane)"}, "parameters": ["state"]}
+LONG = {"takes": {"w": "long_words(state, i{part})"}, "parameters": ["state"]}
+DRAWN = {"words": block_words, "lane": _ZERO}
+
+
+@device
+def unit_single(w):
+    return np.float32(w >> np.uint64(8)) * np.float32(2.0**-24)
+
+
+@device
+def unit_double(w):
+    return np.float64(w >> np.uint64(11)) * 2.0**-53
+
+
+@device
+def between(u, low, high):
+    value = low + rounded_product(high - low, u)
+    return low if value == high else value
+
+
+def _uniform(name, unit, bits):
+    called = {**DRAWN, "unit": unit, "between": between}
+    return define_map(globals(), name, {"y": "between(unit(w), low, high)"}, [], ["low", "high"], called, **bits)
+
+
+_uniform_single = _uniform("_uniform_single", unit_single, WORDS)
+_uniform_double = _uniform("_uniform_double", unit_double, LONG)
 
 
 @kernel
 def uniform_forward(y, state, low, high, stream=0):
     """The product is rounded by itself: the same bits as the reference's."""
     real = y.dtype.type
-    if y.dtype == np.float32:
-        spread(_uniform_single, (y.size + 3) // 4, stream, y, state, real(low), real(high))
-    else:
-        spread(_uniform_double, y.size, stream, y, state, real(low), real(high))
+    function = _uniform_single if y.dtype == np.float32 else _uniform_double
+    launch_map(function, stream, y, real(low), real(high), state)
 
 
-@jit
-def _normal(y, state, mean, std, double):
-    for j in range(cuda.grid(1), (y.size + 1) // 2, cuda.gridsize(1)):
-        if double:
-            u = (np.float64(long_word(state, 2 * j) >> np.uint64(11)) + 1.0) * 2.0**-53
-            v = (np.float64(long_word(state, 2 * j + 1) >> np.uint64(11)) + 1.0) * 2.0**-53
-        else:
-            u = (np.float64(word(state, 2 * j, _ZERO)) + 0.5) * 2.0**-32
-            v = (np.float64(word(state, 2 * j + 1, _ZERO)) + 0.5) * 2.0**-32
-        radius = std * sqrt(-2.0 * log(u))
-        sine, cosine = sincos_turn(v)
-        y[2 * j] = mean + radius * cosine
-        if 2 * j + 1 < y.size:
-            y[2 * j + 1] = mean + radius * sine
+@device
+def pair(u, v, std):
+    radius = std * sqrt(-2.0 * log(u))
+    sine, cosine = sincos_turn(v)
+    return radius * cosine, radius * sine
+
+
+@device
+def short_unit(w):
+    return (np.float64(w) + 0.5) * 2.0**-32
+
+
+@device
+def long_unit(w):
+    return (np.float64(w >> np.uint64(11)) + 1.0) * 2.0**-53
+
+
+@device
+def four_normal(state, i, std):
+    w = block_words(state, i // 4, _ZERO)
+    a, b = pair(short_unit(w[0]), short_unit(w[1]), std), pair(short_unit(w[2]), short_unit(w[3]), std)
+    return a[0], a[1], b[0], b[1]
+
+
+@device
+def four_normal_long(state, i, std):
+    w = long_words(state, i)
+    a, b = pair(long_unit(w[0]), long_unit(w[1]), std), pair(long_unit(w[2]), long_unit(w[3]), std)
+    return a[0], a[1], b[0], b[1]
+
+
+def _normal(name, four):
+    taken = {"takes": {"z": "four(state, i{part}, std)"}, "parameters": ["std", "state"]}
+    return define_map(globals(), name, {"y": "mean + z"}, [], ["mean"], {"four": four}, **taken)
+
+
+_normal_single = _normal("_normal_single", four_normal)
+_normal_double = _normal("_normal_double", four_normal_long)
 
 
 @kernel
 def normal_forward(y, state, mean, std, stream=0):
-    """Box and Muller's transform in float64 for either dtype, a pair for each thread."""
-    spread(_normal, (y.size + 1) // 2, stream, y, state, mean, std, y.dtype == np.float64)
+    """Box and Muller's transform in float64 for either dtype, two pairs from the words of a counter."""
+    function = _normal_single if y.dtype == np.float32 else _normal_double
+    launch_map(function, stream, y, float(mean), float(std), state)
 
 
-@jit
-def _bernoulli(y, state, below):
-    for block in range(cuda.grid(1), (y.size + 3) // 4, cuda.gridsize(1)):
-        words = block_words(state, block, _ZERO)
-        for r in range(4):
-            if 4 * block + r < y.size:
-                y[4 * block + r] = 1 if words[r] < below else 0
+_bernoulli = define_map(globals(), "_bernoulli", {"y": "1 if w < below else 0"}, [], ["below"], DRAWN, **WORDS)
 
 
 @kernel
 def bernoulli_forward(y, state, p, stream=0):
     """One comparison a word."""
-    spread(_bernoulli, (y.size + 3) // 4, stream, y, state, threshold(p))
+    launch_map(_bernoulli, stream, y, threshold(p), state)
 
 
-@jit
-def _randint(y, state, low, count):
-    for i in range(cuda.grid(1), y.size, cuda.gridsize(1)):
-        y[i] = low + np.int64(high_product(long_word(state, i), count))
+@device
+def scaled(w, low, count):
+    return low + np.int64(high_product(w, count))
+
+
+_randint = define_map(
+    globals(), "_randint", {"y": "scaled(w, low, count)"}, [], ["low", "count"], {**DRAWN, "scaled": scaled}, **LONG
+)
 
 
 @kernel
@@ -137,7 +176,7 @@ def randint_forward(y, state, low, high, stream=0):
     """A multiply-high instead of a division."""
     if high <= low:
         raise ValueError("the range low .. high is empty")
-    spread(_randint, y.size, stream, y, state, low, np.uint64(high - low))
+    launch_map(_randint, stream, y, low, np.uint64(high - low), state)
 
 
 @jit
