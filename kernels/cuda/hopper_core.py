@@ -24,6 +24,7 @@ from .ptx_hopper import (
     ROW_BYTES,
     SWIZZLE_BYTES,
     acquire_map,
+    added,
     barrier_arrive,
     barrier_expect,
     barrier_init,
@@ -44,6 +45,7 @@ from .target import SIMULATOR, cuda, device, jit
 # what the source below uses
 __all__ = [
     "acquire_map",
+    "added",
     "barrier_arrive",
     "barrier_expect",
     "barrier_init",
@@ -67,6 +69,7 @@ __all__ = [
 GROUPS = 2
 TILE_ROWS = GROUPS * GROUP_ROWS
 BLOCK = GROUPS * GROUP
+WARPS = BLOCK // 32
 # columns of results that a group writes at a time, and float32 numbers of the memory it does it through
 CHUNK = 64
 STAGING = GROUP_ROWS * CHUNK * 4
@@ -124,15 +127,16 @@ zeros_{name} = (np.float32(0),) * {sums}
 
 
 @device
-def ask_{name}(ring, map_a, map_b, tall, wide, depth, matrices, passes, tile, matrix, top, left, part, k, stage, phase):
+def ask_{name}(ring, map_a, map_b, tall, wide, depth, matrices, tile, matrix, top, left, part, k, stage, phase):
     '''Ask for one more slice, as soon as its stage is free; gives where the next one lies.'''
     if tile < tall * wide * matrices:
         if k == 0 and part == 0:
             matrix, top, left = place(tile, tall, wide)
-            top, left = top * {tile_rows}, left * {width}
-        # the small products first: low times high, high times low, high times high
-        of_a = matrix if passes == 1 else 2 * matrix + (1 if part == 0 else 0)
-        of_b = matrix if passes == 1 else 2 * matrix + (1 if part == 1 else 0)
+            top, left = top * TILE_ROWS, left * {width}
+        # of three products the small ones first: low times high, high times low, high times high
+        of_a, of_b = matrix, matrix
+        if {passes} == 3:
+            of_a, of_b = 2 * matrix + (1 if part == 0 else 0), 2 * matrix + (1 if part == 1 else 0)
         at, arrived = ring + stage * {stage_bytes}, ring + {full} + 8 * stage
         barrier_wait(ring + {empty} + 8 * stage, phase ^ 1)
         barrier_expect(arrived, {stage_bytes})
@@ -143,7 +147,7 @@ def ask_{name}(ring, map_a, map_b, tall, wide, depth, matrices, passes, tile, ma
         k += {slice}
         if k >= depth:
             k, part = 0, part + 1
-            if part == passes:
+            if part == {passes}:
                 part, tile = 0, tile + cuda.gridDim.x
     return tile, matrix, top, left, part, k, stage, phase
 
@@ -165,13 +169,13 @@ def write_{name}(y, z, bias, at, column, values, accumulate):
     store4(y, at, (v0, v1, v2, v3))
 
 
-@jit(launch_bounds=({block}, 1), fastmath={fast})
-def {name}(y, z, bias, map_a, map_b, rows, columns, depth, matrices, passes, accumulate):
-    ring = (shared_address(cuda.shared.array(0, np.uint8)) + {swizzle} - 1) & -{swizzle}
+@jit(launch_bounds=(BLOCK, 1), fastmath={fast})
+def {name}(y, z, bias, map_a, map_b, rows, columns, depth, matrices, accumulate):
+    ring = (shared_address(cuda.shared.array(0, np.uint8)) + SWIZZLE_BYTES - 1) & -SWIZZLE_BYTES
     full, empty = ring + {full}, ring + {empty}
     thread = cuda.threadIdx.x
-    group, lane = thread // {group}, thread % {group}
-    tall, wide = (rows + {tile_rows} - 1) // {tile_rows}, (columns + {width} - 1) // {width}
+    group, lane = thread // GROUP, thread % GROUP
+    tall, wide = (rows + TILE_ROWS - 1) // TILE_ROWS, (columns + {width} - 1) // {width}
     # what to ask for next: tile, matrix, top, left, part, k, stage, phase
     ahead, g, t, l, part, k, far, turn = cuda.blockIdx.x, 0, 0, 0, 0, 0, 0, 0
     if thread == 0:
@@ -179,36 +183,36 @@ def {name}(y, z, bias, map_a, map_b, rows, columns, depth, matrices, passes, acc
         acquire_map(map_b)
         for i in range({stages}):
             barrier_init(full + 8 * i, 1)
-            barrier_init(empty + 8 * i, {warps})
+            barrier_init(empty + 8 * i, WARPS)
         fence_barriers()
         for i in range({ahead}):
             ahead, g, t, l, part, k, far, turn = ask_{name}(
-                ring, map_a, map_b, tall, wide, depth, matrices, passes, ahead, g, t, l, part, k, far, turn
+                ring, map_a, map_b, tall, wide, depth, matrices, ahead, g, t, l, part, k, far, turn
             )
     cuda.syncthreads()
     # of this thread among the sums: d[4 * j] and the next lie in row `row`, columns 8 * j + 2 * (thread % 4) and the
     # next, d[4 * j + 2] and the next eight rows below. The pieces of 8 columns in a row of shared memory are permuted
     # by `swap`, so that neither writing nor reading meets a bank twice
-    staging = ring + {staging_at} + group * {staging}
+    staging = ring + {staging} + group * STAGING
     row = lane // 32 * 16 + lane % 32 // 4
-    mine, swap = staging + row * {chunk_bytes} + lane % 4 * 8, (row & 3) * 32
-    slices = (depth + {slice} - 1) // {slice} * passes
+    mine, swap = staging + row * CHUNK * 4 + lane % 4 * 8, (row & 3) * 32
+    slices = (depth + {slice} - 1) // {slice} * {passes}
     stage, phase = 0, 0
     tile = cuda.blockIdx.x
     while tile < tall * wide * matrices:
         sums, last = zeros_{name}, 0
-        for s in range(slices):
+{begun}        for s in range(slices):
             barrier_wait(full + 8 * stage, phase)
             at = ring + stage * {stage_bytes}
             sums = multiply_{name}(
                 sums,
-                descriptor(np.uint64({a_bits}), at + group * {group_bytes}),
-                descriptor(np.uint64({b_bits}), at + {a_bytes}),
+                descriptor(np.uint64({a_bits}), at + group * GROUP_ROWS * ROW_BYTES),
+                descriptor(np.uint64({b_bits}), at + TILE_ROWS * ROW_BYTES),
             )
             # into the stage of the slice before last, which both groups are through with, or soon will be
             if thread == 0:
                 ahead, g, t, l, part, k, far, turn = ask_{name}(
-                    ring, map_a, map_b, tall, wide, depth, matrices, passes, ahead, g, t, l, part, k, far, turn
+                    ring, map_a, map_b, tall, wide, depth, matrices, ahead, g, t, l, part, k, far, turn
                 )
             # the last slice's products are through: its stage is free
             wait_for_products()
@@ -218,20 +222,20 @@ def {name}(y, z, bias, map_a, map_b, rows, columns, depth, matrices, passes, acc
             stage += 1
             if stage == {stages}:
                 stage, phase = 0, phase ^ 1
-        sums = finish_{name}(sums)
+{promoted}        sums = {result}
         if lane % 32 == 0:
             barrier_arrive(empty + 8 * last)
         matrix, i, j = place(tile, tall, wide)
-        top, left = i * {tile_rows} + group * {group_rows}, j * {width}
-        for chunk in range(min({chunks}, (columns - left + {chunk} - 1) // {chunk})):
+        top, left = i * TILE_ROWS + group * GROUP_ROWS, j * {width}
+        for chunk in range(min({width} // CHUNK, (columns - left + CHUNK - 1) // CHUNK)):
             group_barrier(1 + group)
             {stores}
             group_barrier(1 + group)
-            for e in range(lane, {group_rows} * {chunk} // 4, {group}):
-                r, c = e // ({chunk} // 4), e % ({chunk} // 4) * 4
-                i, j = top + r, left + chunk * {chunk} + c
+            for e in range(lane, GROUP_ROWS * CHUNK // 4, GROUP):
+                r, c = e // (CHUNK // 4), e % (CHUNK // 4) * 4
+                i, j = top + r, left + chunk * CHUNK + c
                 if i < rows and j < columns:
-                    values = load_shared4(staging + r * {chunk_bytes} + (c * 4 ^ (r & 3) * 32))
+                    values = load_shared4(staging + r * CHUNK * 4 + (c * 4 ^ (r & 3) * 32))
                     write_{name}(y, z, bias, (matrix * rows + i) * columns + j, j, values, accumulate)
         tile += cuda.gridDim.x
 """
@@ -260,19 +264,28 @@ def _stores(width):
     return lines
 
 
+# slices after which sums are added to others by ordinary units, where they are to be almost float32's: tensor cores
+# round theirs towards zero. A power of two
+PROMOTED = 2 if SIMULATOR else 4
+PROMOTE = f"""            if s & {PROMOTED - 1} == {PROMOTED - 1}:
+                total = added(total, finish_{{name}}(sums))
+                sums = zeros_{{name}}
+"""
+
 _known: dict = {}
 
 
-def kernel_of(kind, width, a_along, b_along, activation):
+def kernel_of(kind, width, a_along, b_along, activation, passes):
     """The device code for operands of this type that lie this way, made when first asked for."""
-    key = kind, width, a_along, b_along, activation
+    key = kind, width, a_along, b_along, activation, passes
     if key not in _known:
-        name = f"hopper_{kind}_{width}_{'k' if a_along else 'm'}{'k' if b_along else 'n'}_{activation}"
-        slice, a_bytes, ring = slice_of(kind), TILE_ROWS * ROW_BYTES, stages(width) * stage_bytes(width)
-        staging_end = ring + GROUPS * STAGING
-        copies = _copies("a", TILE_ROWS, a_along, 0, "top", slice) + _copies(
-            "b", width, b_along, a_bytes, "left", slice
-        )
+        name = f"hopper_{kind}_{width}_{'k' if a_along else 'm'}{'k' if b_along else 'n'}_{activation}_{passes}"
+        slice, ring = slice_of(kind), stages(width) * stage_bytes(width)
+        barriers = ring + GROUPS * STAGING
+        copies = [
+            *_copies("a", TILE_ROWS, a_along, 0, "top", slice),
+            *_copies("b", width, b_along, TILE_ROWS * ROW_BYTES, "left", slice),
+        ]
         define(
             globals(),
             SOURCE,
@@ -282,31 +295,23 @@ def kernel_of(kind, width, a_along, b_along, activation):
             a_along=a_along,
             b_along=b_along,
             activation=activation,
+            passes=passes,
             fast=activation in DIVIDES,
             sums=width // 2,
-            block=BLOCK,
-            swizzle=SWIZZLE_BYTES,
             stages=stages(width),
             stage_bytes=stage_bytes(width),
             ahead=stages(width) - 2,
-            staging_at=ring,
-            full=staging_end,
-            empty=staging_end + 8 * stages(width),
-            group=GROUP,
-            group_rows=GROUP_ROWS,
-            group_bytes=GROUP_ROWS * ROW_BYTES,
-            warps=GROUPS * GROUP // 32,
-            tile_rows=TILE_ROWS,
+            staging=ring,
+            full=barriers,
+            empty=barriers + 8 * stages(width),
             slice=slice,
-            staging=STAGING,
-            chunk=CHUNK,
-            chunks=width // CHUNK,
-            chunk_bytes=CHUNK * 4,
-            a_bytes=a_bytes,
             a_bits=descriptor_bits(a_along, slice * ROW_BYTES),
             b_bits=descriptor_bits(b_along, slice * ROW_BYTES),
             copies=("\n" + 8 * " ").join(copies),
             stores=("\n" + 12 * " ").join(_stores(width)),
+            begun=f"        total = zeros_{name}\n" if passes == 3 else "",
+            promoted=PROMOTE.format(name=name) if passes == 3 else "",
+            result=f"added(total, finish_{name}(sums))" if passes == 3 else f"finish_{name}(sums)",
         )
         _known[key] = globals()[name]
     return _known[key]

@@ -37,6 +37,7 @@ def descriptor_bits(along_k, block_bytes=SWIZZLE_BYTES):
 if SIMULATOR:
     from .simulated_hopper import (
         acquire_map,
+        added,
         barrier_arrive,
         barrier_expect,
         barrier_init,
@@ -112,6 +113,16 @@ else:
     # until but the latest multiply is through
     wait_for_products = instruction("wait_for_products", "wgmma.wait_group.sync.aligned 1;", "", "", True)
 
+    @intrinsic
+    def added(typingctx, total, sums):
+        """total + sums of tuples."""
+
+        def codegen(context, builder, signature, args):
+            pairs = [[builder.extract_value(value, i) for value in args] for i in range(len(total))]
+            return _tuple(context, builder, signature.return_type, [builder.fadd(*pair) for pair in pairs])
+
+        return total(total, sums), codegen
+
     def _on_sums(name, count, text, takes):
         """A device function (sums, *takes) -> sums that emits `text` on the `count` registers of the sums, in place.
 
@@ -169,6 +180,7 @@ else:
 
 __all__ = [
     "acquire_map",
+    "added",
     "barrier_arrive",
     "barrier_expect",
     "barrier_init",

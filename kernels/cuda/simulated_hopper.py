@@ -278,7 +278,12 @@ def wait_for_products():
 def finish(columns):
     def finished(sums):
         _settle(0)
-        assert len(sums.values) == columns // 2
-        return tuple(sums.values)
+        sums = sums.values if isinstance(sums, _Sums) else sums
+        assert len(sums) == columns // 2
+        return tuple(sums)
 
     return finished
+
+
+def added(total, sums):
+    return tuple(np.add(total, sums, dtype=np.float32))
