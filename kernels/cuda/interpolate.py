@@ -7,10 +7,10 @@ same order, and adds the shares that it has in them.
 
 from .. import template
 from . import status
+from .maps import computed
 from .planes import (
     column,
     column_step,
-    computed,
     first_slice,
     i32,
     over_planes,
@@ -99,7 +99,7 @@ def interpolate_forward(y, x, taps_d, weights_d, taps_h, weights_h, taps_w, weig
     kept = taps_w.shape[0]
     function = globals()[f"_resample_{kept if kept in KEPT else 'any'}"]
     P, OD, OH, OW = y.shape
-    over_planes(function, P * OD, OH, OW, stream, y, x, *tables, computed(x)(0), status.word())
+    over_planes(function, P * OD, OH, OW, stream, y, x, *tables, computed(x.dtype)(0), status.word())
 
 
 @device
@@ -157,4 +157,4 @@ def interpolate_backward(dx, dy, taps_d, weights_d, taps_h, weights_h, taps_w, w
     P, ID, IH, IW = dx.shape
     if dx.size:
         reach = reach_of_taps(stream, tables[::2], (ID, IH, IW))
-        over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, *tables, reach, computed(dx)(0))
+        over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, *tables, reach, computed(dx.dtype)(0))

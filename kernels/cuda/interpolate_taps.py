@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ..interpolate_modes import CUBIC, CUBIC_ANTIALIAS, LINEAR, LINEAR_ANTIALIAS, NEAREST, NEAREST_EXACT, TAPS
-from .planes import computed
+from .maps import computed
 from .ptx import narrow, rounded_product
 from .target import cuda, device, jit, kernel, spread
 
@@ -90,7 +90,7 @@ def interpolate_taps_forward(taps, weights, size, scale, mode, align_corners, st
     K, O = taps.shape
     if size < 1 or not NEAREST <= mode <= CUBIC_ANTIALIAS or TAPS.get(mode, K) != K or K < 1:
         raise ValueError("interpolate: expected a size of at least 1, a mode of 0 .. 5 and its number of taps")
-    F = computed(weights)
+    F = computed(weights.dtype)
     if align_corners:
         step = F(size - 1) / F(O - 1) if O > 1 else F(0)
     else:

@@ -1,17 +1,16 @@
 """Padding: a thread for each element of the result, and for each element of the gradient, which asks who read it.
 
-Elements are only moved forward: the kernels see them as unsigned integers of their size. Where a place reads from is
+Elements are only moved forward: the kernels see them as integers of their size. Where a place reads from is
 worked out from pad_modes.py as it comes; that of a thread's row and column once.
 """
 
 import numpy as np
 
 from .. import pad_modes
+from .maps import computed, raw
 from .planes import (
-    bits,
     column,
     column_step,
-    computed,
     first_slice,
     i32,
     over_planes,
@@ -68,9 +67,9 @@ def pad_forward(y, x, front_d, front_h, front_w, mode, value, stream=0):
     """One launch."""
     fronts = front_d, front_h, front_w
     _check(y, x, fronts, mode)
-    constant = np.array(np.float64(value)).astype(y.dtype).view(bits(y).dtype)[()]
+    constant = np.array(np.float64(value)).astype(y.dtype).view(raw(y).dtype)[()]
     P, OD, OH, OW = y.shape
-    over_planes(_pad, P * OD, OH, OW, stream, bits(y), bits(x), *map(np.int32, (*fronts, mode)), constant)
+    over_planes(_pad, P * OD, OH, OW, stream, raw(y), raw(x), *map(np.int32, (*fronts, mode)), constant)
 
 
 @device
@@ -157,4 +156,4 @@ def pad_backward(dx, dy, front_d, front_h, front_w, mode, stream=0):
     fronts = front_d, front_h, front_w
     _check(dy, dx, fronts, mode)
     P, ID, IH, IW = dx.shape
-    over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, *map(np.int32, (*fronts, mode)), computed(dx)(0))
+    over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, *map(np.int32, (*fronts, mode)), computed(dx.dtype)(0))

@@ -20,7 +20,7 @@ A `range` would divide to count its steps. Indices are int32: two of them added 
 
 import numpy as np
 
-from .array import Array
+from .ptx import quotient as unsigned_quotient
 from .target import BLOCKS, THREADS, WARP, cuda, device, launch
 
 i32 = np.int32
@@ -79,8 +79,8 @@ def slice_step():
 
 @device
 def quotient(a, b):
-    """a // b of int32 that are not negative; a signed division would be one of 64 bits."""
-    return i32(np.uint32(a) // np.uint32(b))
+    """a // b of int32 that are not negative; of signed ones Numba makes a division of 64 bits."""
+    return i32(unsigned_quotient(a, b))
 
 
 @device
@@ -90,13 +90,3 @@ def place_of(s, depths):
         return s, i32(0)
     p = quotient(s, depths)
     return p, i32(s - p * depths)
-
-
-def bits(array):
-    """The array as unsigned integers of the same size: for kernels that only move elements."""
-    return Array(array.owner, array.pointer, array.shape, np.dtype(f"u{array.itemsize}"), array.strides)
-
-
-def computed(array):
-    """The type that numbers of an array are computed in."""
-    return np.float64 if array.dtype == np.float64 else np.float32

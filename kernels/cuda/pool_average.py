@@ -5,10 +5,10 @@ Backward, an element adds what the windows that hold it give, always in the same
 
 from . import status
 from .lanes import warp_sum
+from .maps import computed
 from .planes import (
     column,
     column_step,
-    computed,
     first_slice,
     i32,
     over_planes,
@@ -101,7 +101,7 @@ def average_pool_forward(y, x, windows_d, windows_h, windows_w, stream=0):
     """One launch; the input is read once where windows do not overlap, and from cache where they do."""
     tables = windows_d, windows_h, windows_w
     check_shapes(x.shape[0], tables)
-    zero = computed(x)(0)
+    zero = computed(x.dtype)(0)
     if large(x, y):
         grid = min(-(-y.size // (THREADS // WARP)), BLOCKS)
         launch(_mean_of_many, grid, THREADS, stream, y, x, *tables, zero, status.word())
@@ -163,4 +163,4 @@ def average_pool_backward(dx, dy, windows_d, windows_h, windows_w, stream=0):
     P, ID, IH, IW = dx.shape
     if dx.size:
         reach = reach_of_windows(stream, tables, (ID, IH, IW), False)
-        over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, *tables, reach, computed(dx)(0))
+        over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, *tables, reach, computed(dx.dtype)(0))

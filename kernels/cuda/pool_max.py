@@ -6,10 +6,10 @@ Backward, an element asks the windows that may hold it whether it is theirs (win
 import numpy as np
 
 from . import status
+from .maps import computed
 from .planes import (
     column,
     column_step,
-    computed,
     first_slice,
     i32,
     over_planes,
@@ -138,7 +138,7 @@ def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w, rectified, 
     check_shapes(x.shape[0], tables)
     if x.shape[1] * x.shape[2] * x.shape[3] >= 2**31:
         raise ValueError("pool: expected planes of fewer than 2**31 elements")
-    low = computed(x)(0 if rectified else -np.inf)
+    low = computed(x.dtype)(0 if rectified else -np.inf)
     if large(x, y):
         warps = THREADS // WARP
         grid = min(-(-y.size // warps), BLOCKS)
@@ -193,4 +193,4 @@ def max_pool_backward(dx, dy, indices, windows_d, windows_h, windows_w, stream=0
     P, ID, IH, IW = dx.shape
     if dx.size:
         reach = reach_of_windows(stream, tables, (ID, IH, IW), True)
-        over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, indices, *tables, reach, computed(dx)(0))
+        over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, indices, *tables, reach, computed(dx.dtype)(0))

@@ -1,6 +1,6 @@
 """Windows of fractional max pooling: a thread for each, in the arithmetic of the samples' dtype."""
 
-from .planes import computed
+from .maps import computed
 from .ptx import wide
 from .target import cuda, jit, kernel, spread
 
@@ -22,6 +22,6 @@ def fractional_windows_forward(windows, samples, axis, size, kernel, stream=0):
     P, O = windows.shape[:2]
     if not (0 <= axis < samples.shape[1] and kernel >= 1 and O + kernel - 1 <= size):
         raise ValueError("fractional_max_pool: the windows do not fit the input")
-    F = computed(samples)
+    F = computed(samples.dtype)
     alpha = F(size - kernel) / F(max(1, O - 1))
     spread(_windows, P * O, stream, windows, samples, axis, size, kernel, alpha)

@@ -1,13 +1,13 @@
 """Pixels made of channels, channels of pixels, channels in another order: a thread for each element of the image.
 
-Elements are only moved: the kernels see them as unsigned integers, as wide as lines of a channel allow.
+Elements are only moved: the kernels see them as integers, as wide as lines of a channel allow.
 """
 
 import numpy as np
 
 from .array import Array
+from .maps import raw
 from .planes import (
-    bits,
     column,
     column_step,
     first_slice,
@@ -49,7 +49,7 @@ def _pixels(image, channels, back):
 
 def _over(image, channels, back, stream):
     P, H, I, W, J = image.shape
-    over_planes(_pixels, P, H * I, W * J, stream, bits(image), bits(channels), back)
+    over_planes(_pixels, P, H * I, W * J, stream, raw(image), raw(channels), back)
 
 
 @kernel(half=True)
@@ -84,7 +84,7 @@ def _deal(y, x):
 def _widest(array):
     """The array as 8-byte integers."""
     many = 8 // array.itemsize
-    return Array(array.owner, array.pointer, (*array.shape[:-1], array.shape[-1] // many), np.dtype(np.uint64))
+    return Array(array.owner, array.pointer, (*array.shape[:-1], array.shape[-1] // many), np.dtype(np.int64))
 
 
 @kernel(half=True)
@@ -92,5 +92,5 @@ def channel_shuffle_forward(y, x, stream=0):
     """One launch; channels are copied in 8-byte pieces where they are made of such."""
     N, A, B, I = y.shape
     whole = I * y.itemsize % 8 == 0 and y.pointer % 8 == 0 and x.pointer % 8 == 0
-    y, x = (_widest(y), _widest(x)) if whole else (bits(y), bits(x))
+    y, x = (_widest(y), _widest(x)) if whole else (raw(y), raw(x))
     over_planes(_deal, N * A, B, y.shape[3], stream, y, x)

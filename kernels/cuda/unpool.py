@@ -6,7 +6,8 @@ The largest position that wins a place is found by integer atomics, whose order 
 import numpy as np
 
 from . import status
-from .planes import bits, column, column_step, first_slice, i32, over_planes, slice_step
+from .maps import raw
+from .planes import column, column_step, first_slice, i32, over_planes, slice_step
 from .target import cuda, empty, jit, kernel, spread
 
 
@@ -69,11 +70,11 @@ def max_unpool_forward(y, x, indices, stream=0):
     last = empty((P, O), np.int32)
     spread(_nobody, last.size, stream, last.reshape(-1))
     over_planes(_claim, P, 1, I, stream, last, indices, status.word())
-    over_planes(_put, P, 1, O, stream, bits(y), bits(x), last)
+    over_planes(_put, P, 1, O, stream, raw(y), raw(x), last)
 
 
 @kernel(half=True)
 def max_unpool_backward(dx, dy, indices, stream=0):
     """One launch. An index beyond its plane is told by the next call that waits for the device."""
     P, I = dx.shape
-    over_planes(_take, P, 1, I, stream, bits(dx), bits(dy), indices, status.word())
+    over_planes(_take, P, 1, I, stream, raw(dx), raw(dy), indices, status.word())
