@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 import pytest
-from helpers import ROOT, Backend, absent, agree, close, poison, python, require_cuda
+from helpers import ROOT, Backend, close, poison, python, require_cuda
 
 # in the simulator NumPy computes, and warns where a device is silent: 0 / 0 of an empty mean, integers that wrap
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in scalar:RuntimeWarning")
