@@ -127,7 +127,7 @@ class RNNBase(RecurrentOptions):
         count, samples = x.shape[:2]
         if count == 0:
             raise ValueError(f"{name}: expected a sequence of 1 step or more, got shape {x.shape}")
-        lengths = self._lengths(lengths, samples)
+        lengths = self._lengths(lengths, samples, x.device)
         states = [self._state(s, i, samples, batched) for i, s in enumerate(states)]
         x, finals = self._layers(x, states, lengths)
         if not batched:
@@ -174,7 +174,7 @@ class RNNBase(RecurrentOptions):
                 x = dropout(x, self.dropout)
         return x, [f[0] if len(f) == 1 else cat(f) for f in zip(*ends, strict=True)]
 
-    def _lengths(self, lengths, samples: int):
+    def _lengths(self, lengths, samples: int, device: str):
         if lengths is None:
             return absent(INT64)
         lengths = as_tensor(lengths)
@@ -182,7 +182,7 @@ class RNNBase(RecurrentOptions):
         if lengths.shape != (samples,) or (samples and lengths.dtype.kind not in "iu"):
             got = f"{lengths.dtype} of shape {lengths.shape}"
             raise ValueError(f"{type(self).__name__}: expected lengths as {samples} integers, got {got}")
-        return lengths.to(INT64)._data
+        return lengths.to(device, INT64)._data
 
     def _state(self, state, which: int, samples: int, batched: bool):
         if state is None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..nn.doors import call, empty, to_host
+from ..nn.doors import call, device_of, empty, to_host
 from ..nn.sparse import SparseGradient
 from ..nn.tape import enable_grad
 from . import checks, state_dict
@@ -232,13 +232,13 @@ class LBFGS(Optimizer):
 
 
 def _dot(a: Any, b: Any) -> float:
-    total = empty((1,), FLOAT64)
+    total = empty((1,), FLOAT64, device_of(a))
     call("lbfgs.dot_forward", total, a, b)
     return to_host(total).item()
 
 
 def _norm(x: Any, order: float) -> float:
-    total = empty((1,), FLOAT64)
+    total = empty((1,), FLOAT64, device_of(x))
     call("elementwise.fill_forward", total, 0.0)
     call("gradient_norm.gradient_norm_forward", total, x, order)
     return to_host(total).item()

@@ -42,8 +42,8 @@ class Memory:
             self.__init__()  # type: ignore[misc]  # other parameters: all begins anew
         if self.rho is None or len(self.rho) != pairs + 1:
             kept = list(self._pairs())[-pairs:]
-            self.differences, self.steps = (lasting((pairs + 1, like.size), like.dtype) for _ in range(2))
-            self.rho = lasting((pairs + 1,), FLOAT64)
+            self.differences, self.steps = (lasting((pairs + 1, like.size), like.dtype, device_of(like)) for _ in range(2))
+            self.rho = lasting((pairs + 1,), FLOAT64, device_of(like))
             self.first, self.count = 0, len(kept)
             for i, pair in enumerate(kept):
                 for ring, value in zip((self.differences, self.steps, self.rho), pair, strict=True):
@@ -54,7 +54,7 @@ class Memory:
         self.n_iter += 1
         if self.n_iter > 1:
             self._look(grad)
-        d = empty(grad.shape, grad.dtype)
+        d = empty(grad.shape, grad.dtype, device_of(grad))
         rings = (self.differences, self.steps, self.rho)
         call("lbfgs.direction_forward", d, grad, *rings, self.first, self.count, self.scale)
         return d
@@ -62,7 +62,7 @@ class Memory:
     def _look(self, grad: Any) -> None:
         rows = len(self.rho)
         k = (self.first + self.count) % rows
-        products = empty((2,), FLOAT64)
+        products = empty((2,), FLOAT64, device_of(grad))
         arrays = (self.differences[k], self.steps[k], self.rho[k : k + 1], products, grad, self.previous, self.d)
         call("lbfgs.memory_forward", *arrays, self.t)
         along, square = to_host(products).tolist()
@@ -108,7 +108,7 @@ class Memory:
         if len(set(counts)) != 1:
             raise ValueError(f"state of LBFGS: expected as many old_dirs as old_stps and ro, got {counts}")
         self.differences, self.steps = (_stacked(name, kept[name], like) for name in ("old_dirs", "old_stps"))
-        self.rho = _stacked("ro", kept["ro"], empty((1,), FLOAT64)).reshape(-1)
+        self.rho = _stacked("ro", kept["ro"], empty((1,), FLOAT64, device_of(like))).reshape(-1)
         self.count = counts[0]
         self.fit(like, pairs)
 
@@ -117,13 +117,13 @@ def _copied(name: str, value: Any, like: Any) -> Any:
     array = as_tensor(f"state {name}", value).to(device_of(like)).data.reshape(-1)
     if array.size != like.size:
         raise ValueError(f"state of LBFGS: {name}: expected {like.size} numbers, got {array.size}")
-    copy = lasting(like.shape, like.dtype)
+    copy = lasting(like.shape, like.dtype, device_of(like))
     call("elementwise.copy_forward", copy, array)
     return copy
 
 
 def _stacked(name: str, values: list, like: Any) -> Any:
-    rows = lasting((len(values) + 1, like.size), like.dtype)
+    rows = lasting((len(values) + 1, like.size), like.dtype, device_of(like))
     for i, value in enumerate(values):
         call("elementwise.copy_forward", rows[i : i + 1].reshape(-1), _copied(name, value, like))
     return rows

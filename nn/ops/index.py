@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..doors import call, contiguous, copy_into, empty
+from ..doors import call, contiguous, copy_into, device_of, empty, overlap
 from ..dtypes import bool_, int64
 from ..tensor import Tensor, as_tensor
 from .broadcasting import broadcast_shape, expanded
@@ -30,7 +30,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         if type(index) is Tensor and index._data.dtype is int64 and index._data.ndim and x._data.ndim:
             return _rows(x, index)
         index = (index,)
-    index = tuple(map(_plain, index))
+    index = tuple([_plain(item, x) for item in index])
     if all(map(_basic, index)):
         # an ellipsis at the end makes NumPy give an array, never a number
         return View.apply(x, index if Ellipsis in index else (*index, Ellipsis))
@@ -47,7 +47,7 @@ def _rows(x: Tensor, index: Tensor) -> Tensor:
 
 
 def setitem(x: Tensor, index: Any, value: Any) -> None:
-    index = tuple(map(_plain, index if type(index) is tuple else (index,)))
+    index = tuple([_plain(item, x) for item in (index if type(index) is tuple else (index,))])
     target = x._writable(value)
     number = is_number(value)
     if number and len(index) == 1 and _is_mask(index[0]) and index[0].shape == target.shape and x.is_contiguous():
@@ -77,8 +77,8 @@ def _assign(view: Any, source: Any) -> None:
     source = _without_ones(source, view.ndim)
     if broadcast_shape(source.shape, view.shape) != view.shape:
         raise ValueError(f"index: expected a value that broadcasts to {view.shape}, got shape {source.shape}")
-    if np.may_share_memory(view, source):
-        copy = empty(source.shape, source.dtype)
+    if overlap(view, source):
+        copy = empty(source.shape, source.dtype, device_of(source))
         copy_into(copy, source)
         source = copy
     copy_into(view, source)
@@ -99,8 +99,8 @@ def _is_mask(item: Any) -> bool:
     return isinstance(item, Tensor) and item._data.dtype == bool_
 
 
-def _plain(item: Any) -> Any:
-    """An item of an index as int, slice, None, Ellipsis or a tensor with dimensions."""
+def _plain(item: Any, x: Tensor) -> Any:
+    """An item of an index into x as int, slice, None, Ellipsis or a tensor with dimensions, where x is."""
     if _basic(item):
         return item
     if isinstance(item, (bool, np.bool_)):
@@ -112,7 +112,7 @@ def _plain(item: Any) -> Any:
     if isinstance(item, (list, tuple)) or hasattr(item, "shape"):
         item = as_tensor(item)
         if item._data.dtype.kind in "iub" or not item._data.size:
-            return item
+            return item if type(item._data) is type(x._data) else item.to(x.device)
         raise IndexError(f"index: expected integers or bools, got {item._data.dtype}")
     raise IndexError(f"index: expected ints, slices, None, ... or index tensors, got {type(item).__name__}")
 
