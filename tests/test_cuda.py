@@ -19,7 +19,7 @@ STATE = np.array([0x0123456789ABCDEF, 2**32 - 3], np.uint64)
 
 
 # all that runs in the simulator
-FILES = [str(ROOT / "tests" / f"test_cuda{part}.py") for part in ("", "_kernels", "_layers", "_runtime")]
+FILES = [str(ROOT / "tests" / f"test_cuda{part}.py") for part in ("", "_data", "_kernels", "_layers", "_runtime")]
 
 
 @pytest.mark.process(*FILES, env={"NUMBA_ENABLE_CUDASIM": "1"}, needs="numba_cuda")

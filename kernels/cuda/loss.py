@@ -21,8 +21,6 @@ from .target import SIMULATOR, THREADS, cuda, device, empty, jit, kernel, launch
 
 NONE, MEAN, SUM = 0, 1, 2
 
-# threads of a block that has a row, or all of a reduction: whole warps
-LANES = 4 if SIMULATOR else 128
 # elements that one block takes alone; blocks of more, which a block can add up in few steps
 ALONE, MOST = (8, 3) if SIMULATOR else (4096, 1024)
 
@@ -137,20 +135,6 @@ def add_up(loss, values, count, reduction, stream):
     """loss[0] = sum of values, divided by count for a mean; one block, float64."""
     divisor = np.float64(count if reduction == MEAN else 1)
     launch(_add_up, 1, THREADS, stream, loss, values, divisor)
-
-
-@jit
-def reduce_values(loss, values, count, reduction):
-    """As `add_up`, with a count that is on the device; started with one block of LANES."""
-    parts = cuda.shared.array(WARPS, np.float64)
-    total = np.float64(0)
-    i = cuda.threadIdx.x
-    while i < values.size:
-        total += values[i]
-        i += cuda.blockDim.x
-    total = block_sum(parts, total)
-    if cuda.threadIdx.x == 0:
-        loss[0] = total / count[0] if reduction == MEAN else total
 
 
 def check_loss(loss, samples, reduction):
