@@ -1,0 +1,147 @@
+"""The LSTM over whole sequences, by either of the two ways through the steps that recurrent.py tells of."""
+
+import numpy as np
+
+from ..recurrent_checks import check_projection
+from . import lstm_resident, lstm_steps
+from .recurrent import (
+    add_rows,
+    begin_with,
+    check_lengths,
+    in_chunks,
+    input_gradients,
+    input_products,
+    kept,
+    order_of,
+    plain_product,
+    rows_of,
+    state_gradients,
+    transposed,
+)
+from .recurrent_resident import layout, packed_weights, threads_of_block
+from .recurrent_tile import ACROSS, grid, height, threads_of_tile
+from .target import empty, kernel, launch, spread
+
+GATES = 4
+# units of a block that computes one sum for each
+PLAIN = 2 * ACROSS
+
+
+def forward(y, hn, cn, gates, c, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, lengths, reverse, stream):
+    """lstm_forward without the check of its arguments."""
+    steps, n, p = y.shape
+    h, itemsize = cn.shape[1], y.itemsize
+    check_projection(p, h, w_hr.size)
+    check_lengths(lengths, steps, stream)
+    given = kept(gates, (steps, n, GATES * h))
+    input_products(given, x, w_ih, b_ih, stream)
+    found = None if w_hr.size else layout(GATES, h, n, itemsize, False)
+    if found:
+        packed = packed_weights(w_hh, GATES, found.groups, h, False, stream)
+        flat = [a.reshape(-1) for a in (y, hn, cn, given, gates, c, h0, c0, packed)]
+        args = *flat, b_hh, lengths, *map(np.int32, (steps, n, h)), reverse
+        shared = found.shared_bytes(GATES, h, itemsize)
+        blocks = -(-n // found.samples)
+        launch(lstm_resident.forward(*found), blocks, threads_of_block(h), stream, *args, shared=shared)
+        return
+    states = empty((2, n, p), y.dtype)
+    begin_with(states[0], h0, stream)
+    begin_with(cn, c0, stream)
+    made = empty(n * h if w_hr.size else 0, y.dtype)
+    flat = [a.reshape(-1) for a in (y, states, cn, made, given, gates, c, w_hh)]
+    out, states_flat = flat[:2]
+    projection = w_hr.reshape(-1)
+    down = height(n, h, ACROSS)
+    step, blocks, threads = lstm_steps.forward(down, itemsize), grid(n, h, down, ACROSS), threads_of_tile(itemsize)
+    whole = in_chunks(p, states, w_hh)
+    slot = 0
+    for t in order_of(steps, reverse):
+        launch(step, blocks, threads, stream, *flat, b_hh, lengths, t, slot, n, p, h, whole)
+        if w_hr.size:
+            down = height(n, p, PLAIN)
+            sizes = t, slot, n, p, h, in_chunks(h, made, w_hr)
+            args = out, states_flat, made, projection, lengths, *sizes
+            launch(lstm_steps.projection(down, itemsize), grid(n, p, down, PLAIN), threads, stream, *args)
+        slot = 1 - slot
+    begin_with(hn, states[slot], stream)
+
+
+@kernel
+def lstm_forward(y, hn, cn, gates, c, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, lengths, reverse, stream=0):
+    """A product for the inputs of all steps, where the gates are kept; then one launch, whose blocks each take their
+    samples through all steps, or a launch a step, which computes cells from the tile of its product."""
+    forward(y, hn, cn, gates, c, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, lengths, reverse, stream)
+
+
+def _gates_back(dz, dh, dc, dout, dy, dhn, dcn, c0, w_hh, w_hr, gates, c, lengths, reverse, stream):
+    """dz of all steps, and the gradients of the first states, which are in dh and dc; with a projection dout, too."""
+    steps, n, h = c.shape
+    p, itemsize = w_hh.shape[1], c.itemsize
+    found = None if w_hr.size else layout(GATES, h, n, itemsize, True)
+    if found:
+        packed = packed_weights(w_hh, 1, found.groups, h, True, stream)
+        flat = [a.reshape(-1) for a in (dz, dh, dc, dy, dhn, dcn, c0, packed, gates, c)]
+        args = *flat, lengths, *map(np.int32, (steps, n, h)), reverse
+        shared = found.shared_bytes(1, h, itemsize)
+        blocks = -(-n // found.samples)
+        launch(lstm_resident.backward(*found), blocks, threads_of_block(h), stream, *args, shared=shared)
+        return
+    dh, dc = kept(dh, (n, p)), kept(dc, (n, h))
+    begin_with(dh, dhn, stream)
+    begin_with(dc, dcn, stream)
+    w = transposed(w_hh, stream)
+    projection = transposed(w_hr, stream) if w_hr.size else w
+    flat_dz, flat_dh, flat_out, flat_dy = (a.reshape(-1) for a in (dz, dh, dout, dy))
+    flat = [a.reshape(-1) for a in (dz, dh, dc, dout, dy, gates, c, c0, projection)]
+    states = w.reshape(-1)
+    threads = threads_of_tile(itemsize)
+    down, previous = height(n, h, PLAIN), -1
+    step, blocks = lstm_steps.backward(down, itemsize), grid(n, h, down, PLAIN)
+    whole = in_chunks(p, dout, projection) if w_hr.size else in_chunks(GATES * h, dz, w)
+    for t in order_of(steps, not reverse):
+        earlier = t + 1 if reverse else t - 1
+        depth = GATES * h if previous >= 0 else 0
+        if w_hr.size:
+            down = height(n, p, PLAIN)
+            sizes = t, previous, n, p, depth, in_chunks(GATES * h, dz, w)
+            args = flat_out, flat_dh, flat_dz, flat_dy, states, lengths, *sizes
+            launch(lstm_steps.projection_grad(down, itemsize), grid(n, p, down, PLAIN), threads, stream, *args)
+            depth = p
+        # beyond the last step in either direction there is none
+        earlier = earlier if earlier < steps else -1
+        args = *flat, lengths, t, previous, earlier, n, h, depth, w_hr.size > 0, whole
+        launch(step, blocks, threads, stream, *args)
+        previous = t
+    if previous >= 0:
+        plain_product(dh, dz[previous], w_hh, False, False, True, stream)
+
+
+def backward(
+    dx, dh0, dc0, dw_ih, dw_hh, db_ih, db_hh, dw_hr,
+    dy, dhn, dcn, x, h0, c0, w_ih, w_hh, w_hr, y, gates, c, lengths, reverse, accumulate, stream,
+):  # fmt: skip
+    """lstm_backward without the check of its arguments."""
+    steps, n, p = y.shape
+    h = c.shape[2]
+    check_projection(p, h, w_hr.size)
+    check_lengths(lengths, steps, stream)
+    dz = empty(gates.shape, y.dtype)
+    dout = empty((steps, n, p) if w_hr.size else 0, y.dtype)
+    _gates_back(dz, dh0, dc0, dout, dy, dhn, dcn, c0, w_hh, w_hr, gates, c, lengths, reverse, stream)
+    input_gradients(dx, dw_ih, dz, x, w_ih, accumulate, stream)
+    state_gradients(dw_hh, dz, y, h0, lengths, reverse, accumulate, stream)
+    add_rows(db_ih, db_hh, rows_of(dz), accumulate, stream)
+    if dw_hr.size:
+        made = empty(c.shape, y.dtype)
+        spread(lstm_steps.made_of, made.size, stream, made.reshape(-1), gates.reshape(-1), c.reshape(-1), h)
+        plain_product(dw_hr, rows_of(dout), rows_of(made), True, False, accumulate, stream)
+
+
+@kernel
+def lstm_backward(
+    dx, dh0, dc0, dw_ih, dw_hh, db_ih, db_hh, dw_hr,
+    dy, dhn, dcn, x, h0, c0, w_ih, w_hh, w_hr, y, gates, c, lengths, reverse, accumulate, stream=0,
+):  # fmt: skip
+    """dz step by step, in one launch or in one a step; then products and a sum over all steps for what it came from."""
+    given = dy, dhn, dcn, x, h0, c0, w_ih, w_hh, w_hr, y, gates, c, lengths, reverse, accumulate
+    backward(dx, dh0, dc0, dw_ih, dw_hh, db_ih, db_hh, dw_hr, *given, stream)
