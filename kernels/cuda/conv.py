@@ -1,28 +1,41 @@
-"""Convolution, its gradients, and what the transposed one shares with it."""
+"""Convolution, its gradients, and what the transposed one shares with it: which of the ways each is computed."""
 
 from ..fused import check_activation, check_kept
-from .conv_direct import direct
+from . import conv_direct, conv_product
 from .conv_direct_weight import direct_weight_parts
 from .conv_geometry import geometry_of
 from .conv_sums import add_parts, results, wide_dtype
-from .target import empty, kernel
+from .target import SIMULATOR, empty, kernel
+
+# rows of a product, channels of a group, that are too few to fill its tiles
+FEW = 2 if SIMULATOR else 8
 
 
 def convolve(y, z, x, w, b, activation, geometry, back, stream):
     """y = activation(x convolved with w + b); back: x is the result of the convolution, y its image."""
-    direct(y, z, x, w, b, activation, geometry, back, stream)
+    if not y.size:
+        return
+    few = geometry.group[0 if back else 1] <= FEW
+    way = conv_direct.direct if few else conv_product.convolution
+    way(y, z, x, w, b, activation, geometry, back, stream)
 
 
-def weight_parts(dweight, dy, x, geometry, stream):
-    """Parts of the gradient of the weight, to be added; dy: of the convolution's result, x: its image."""
-    if not dweight.size or not dy.size or not x.size:
-        return empty((0,), wide_dtype(dweight))
-    return direct_weight_parts(dy, x, geometry, stream)
+def parameter_gradients(dweight, db, dz, x, sums, geometry, accumulate, stream):
+    """dz: gradient of the convolution's result, x: its image, sums: parts of db."""
+    parts = empty((0,), wide_dtype(dz))
+    if dweight.size and dz.size and x.size:
+        if geometry.group[1] <= FEW:
+            parts = direct_weight_parts(dz, x, geometry, stream)
+        else:
+            conv_product.weight_gradient(dweight, dz, x, geometry, accumulate, stream)
+            dweight = dweight.reshape(-1)[:0]
+    if dweight.size or db.size:
+        add_parts(dweight, parts, db, sums, accumulate, stream)
 
 
 @kernel(half=True)
 def conv_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups, stream=0):
-    """One launch."""
+    """One launch, and one more where tiles are few and the depth is split among blocks."""
     check_activation(activation)
     geometry = geometry_of(x, y, w, (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), groups)
     convolve(y, z, x, w, b, activation, geometry, False, stream)
@@ -32,13 +45,11 @@ def conv_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, 
 def conv_backward(
     dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups, accumulate, stream=0
 ):
-    """A pass over dy for dz and the bias, then the products; the gradients that are not wanted are not computed."""
+    """A pass over dy for dz and the bias, then a product for each gradient that is wanted."""
     check_activation(activation)
     check_kept(activation, dy.size, y.size, z.size)
     geometry = geometry_of(x, dy, w, (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), groups)
     dz, sums = results(db.size > 0, dy, y, z, activation, stream)
-    if dx.size:
-        nothing = dx.reshape(-1)[:0]
-        convolve(dx, nothing, dz, w, nothing, 0, geometry, True, stream)
-    if dweight.size or db.size:
-        add_parts(dweight, weight_parts(dweight, dz, x, geometry, stream), db, sums, accumulate, stream)
+    nothing = w.reshape(-1)[:0]
+    convolve(dx, nothing, dz, w, nothing, 0, geometry, True, stream)
+    parameter_gradients(dweight, db, dz, x, sums, geometry, accumulate, stream)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..conv_checks import check_geometry
+from .ptx import reciprocal_product
 from .target import device
 
 # places and offsets inside one image are int32
@@ -16,9 +17,15 @@ MOST = 2**31 - 1
 
 
 def pairs(*numbers):
-    """Numbers of 0 .. 2**31 - 1 as half as many arguments."""
+    """Numbers of 32 bits as half as many arguments."""
     numbers = (*map(int, numbers), 0) if len(numbers) % 2 else tuple(map(int, numbers))
-    return tuple(numbers[i] | numbers[i + 1] << 32 for i in range(0, len(numbers), 2))
+    return tuple(numbers[i] & 0xFFFFFFFF | numbers[i + 1] << 32 for i in range(0, len(numbers), 2))
+
+
+def reciprocal(number):
+    """What `over` divides by: of 2**(31 + shift) / number, rounded up, 32 bits, and the shift."""
+    shift = (int(number) - 1).bit_length()
+    return -(-(1 << 31 + shift) // int(number)) | shift << 32
 
 
 def tap_step(stride, dilation):
@@ -72,7 +79,7 @@ def geometry_of(image, result, w, strides, paddings, dilations, groups):
 
 @device
 def low(word):
-    return np.int32(word & 0x7FFFFFFF)
+    return np.int32(((word & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000)
 
 
 @device
@@ -84,6 +91,13 @@ def high(word):
 def divided(a, b):
     """a // b of numbers of 0 .. 2**31 - 1, by the short division of 32 bits."""
     return np.int32(np.uint32(a) // np.uint32(b))
+
+
+@device
+def over(number, word):
+    """number // what `reciprocal` made the word of, for 0 .. 2**31 - 1: Granlund and Montgomery 1994."""
+    number = np.uint32(number)
+    return np.int32(reciprocal_product(np.uint32(number + number), np.uint32(word & 0xFFFFFFFF), np.uint32(word >> 32)))
 
 
 @device

@@ -1,9 +1,9 @@
 """Transposed convolution: a convolution whose gradient of the input is the result, and the other way round."""
 
 from ..fused import check_activation, check_kept
-from .conv import convolve, weight_parts
+from .conv import convolve, parameter_gradients
 from .conv_geometry import geometry_of
-from .conv_sums import add_parts, results
+from .conv_sums import results
 from .target import kernel
 
 
@@ -24,8 +24,6 @@ def conv_transpose_backward(
     check_kept(activation, dy.size, y.size, z.size)
     geometry = geometry_of(dy, x, w, (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), groups)
     dz, sums = results(db.size > 0, dy, y, z, activation, stream)
-    if dx.size:
-        nothing = dx.reshape(-1)[:0]
-        convolve(dx, nothing, dz, w, nothing, 0, geometry, False, stream)
-    if dweight.size or db.size:
-        add_parts(dweight, weight_parts(dweight, x, dz, geometry, stream), db, sums, accumulate, stream)
+    nothing = w.reshape(-1)[:0]
+    convolve(dx, nothing, dz, w, nothing, 0, geometry, False, stream)
+    parameter_gradients(dweight, db, x, dz, sums, geometry, accumulate, stream)

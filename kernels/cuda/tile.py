@@ -57,8 +57,8 @@ class Output(NamedTuple):
 
 
 class Epilogue(NamedTuple):
-    """What becomes of a sum: finish4(y, at, g, j, (v0, v1, v2, v3), *arrays, *scalars) for four neighbours, finish1
-    (.., v, ..) for one: both store at y[at]."""
+    """What becomes of a sum: finish4(y, at, g, i, j, (v0, v1, v2, v3), *arrays, *scalars) for four neighbours,
+    finish1(.., v, ..) for one: both store at y[at]."""
 
     name: str
     arrays: tuple
@@ -132,7 +132,7 @@ activate = formulas["activate"]
 
 
 @device
-def _store4(y, at, g, j, values, accumulate):
+def _store4(y, at, g, i, j, values, accumulate):
     if accumulate:
         old = load4(y, at)
         values = (values[0] + old[0], values[1] + old[1], values[2] + old[2], values[3] + old[3])
@@ -140,7 +140,7 @@ def _store4(y, at, g, j, values, accumulate):
 
 
 @device
-def _store1(y, at, g, j, value, accumulate):
+def _store1(y, at, g, i, j, value, accumulate):
     if accumulate:
         value += wide(y[at])
     y[at] = narrow(y, value)
@@ -151,7 +151,7 @@ STORE = Epilogue("store", (), ("accumulate",), _store4, _store1)
 
 
 @device
-def _fused4(y, at, g, j, values, z, bias, accumulate, activation):
+def _fused4(y, at, g, i, j, values, z, bias, accumulate, activation):
     if accumulate:
         old = load4(y, at)
         values = (values[0] + old[0], values[1] + old[1], values[2] + old[2], values[3] + old[3])
@@ -171,7 +171,7 @@ def _fused4(y, at, g, j, values, z, bias, accumulate, activation):
 
 
 @device
-def _fused1(y, at, g, j, value, z, bias, accumulate, activation):
+def _fused1(y, at, g, i, j, value, z, bias, accumulate, activation):
     if accumulate:
         value += wide(y[at])
     if bias.size > 0:

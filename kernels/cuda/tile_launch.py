@@ -1,7 +1,7 @@
 """Launching products by tiles: which core, which shape of its blocks, into how many parts the depth is split.
 
 Results of few tiles and a long depth (the gradient of a convolution's weight) would leave a device idle: there each
-block sums a part of the depth, the parts go to a workspace, and `_gather` adds them in their order and finishes. How
+block sums a part of the depth, the parts go to a workspace, and `gather` adds them in their order and finishes. How
 many parts depends on sizes alone: the same bits every time, on every device.
 """
 
@@ -95,7 +95,7 @@ def multiply(
     start(parts, STACKED, STORE, columns % 4 == 0, (), (False,))
     many = matrices * rows * columns // (4 if vectors else 1)
     counts = np.int32(matrices), np.int32(splits)
-    spread(_gather(output, epilogue, vectors), many, stream, y, parts, *arrays, *extents, *counts, *where, *scalars)
+    spread(gather(output, epilogue, vectors), many, stream, y, parts, *arrays, *extents, *counts, *where, *scalars)
 
 
 def _products(dtype, chunks):
@@ -136,13 +136,14 @@ def tile_gather(y, parts, {arrays}rows, columns, matrices, splits, {scalars}):
             total = {total}
         line = e * {vector} // columns
         j, g = e * {vector} - line * columns, line // rows
-        at = output_place(g, line - g * rows, j, rows, columns{output})
-        finish(y, at, g, j, total{epilogue})
+        i = line - g * rows
+        at = output_place(g, i, j, rows, columns{output})
+        finish(y, at, g, i, j, total{epilogue})
 """
 
 
 @functools.cache
-def _gather(output, epilogue, vectors):
+def gather(output, epilogue, vectors):
     """The kernel that adds the parts of every result, in their order, and finishes it."""
     where = [f"y_{p}" for p in output.parameters]
     source = GATHER.format(

@@ -48,7 +48,7 @@ def {name}(y, a, b, {arrays}rows, columns, slices, {scalars}):
             j = np.int32(left + c)
             if i < rows and j < columns:
                 at = output_place(split * cuda.gridDim.z + g, i, j, rows, columns{output})
-                finish(y, at, g, j, {read}{epilogue})
+                finish(y, at, g, i, j, {read}{epilogue})
 """
 
 

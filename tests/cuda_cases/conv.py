@@ -13,6 +13,15 @@ DEPTHWISE = {
     "depthwise-3d": ((1, 2, 4, 5, 3), (2, 1, 2, 3, 2), (2, 1, 1), (1, 1, 0), (1, 2, 1), 2),
     "few-channels": ((2, 4, 1, 5, 5), (6, 2, 1, 2, 3), (1, 1, 2), (0, 1, 1), (1, 1, 1), 2),
 }
+PRODUCTS = {
+    "square": ((2, 3, 1, 5, 6), (9, 3, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1),
+    "strided": ((1, 4, 1, 7, 9), (4, 4, 1, 3, 2), (1, 2, 3), (0, 1, 2), (1, 1, 2), 1),
+    "groups": ((1, 6, 1, 4, 4), (8, 3, 1, 2, 3), (1, 1, 1), (0, 0, 1), (1, 2, 1), 2),
+    "3d": ((1, 3, 3, 4, 3), (3, 3, 2, 3, 2), (1, 2, 1), (1, 1, 0), (2, 1, 1), 1),
+    "one-tap": ((2, 5, 1, 3, 4), (4, 5, 1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1),
+    "line": ((1, 3, 1, 1, 9), (3, 3, 1, 1, 4), (1, 1, 2), (0, 0, 3), (1, 1, 1), 1),
+    "mostly-padding": ((1, 3, 1, 1, 2), (3, 3, 1, 2, 3), (1, 1, 1), (0, 2, 3), (1, 1, 1), 1),
+}
 EMPTY = ((0, 3, 1, 4, 4), (2, 3, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1)
 
 
@@ -44,6 +53,9 @@ def cases(rng, dtype):
     yield from both(rng, dtype, "gelu", DEPTHWISE["depthwise"], GELU, False, True)
     yield from both(rng, dtype, "relu", DEPTHWISE["depthwise"], RELU, True, True)
     yield from both(rng, dtype, "empty", EMPTY, accumulate=True)
+    for name, geometry in PRODUCTS.items():
+        yield from both(rng, dtype, name, geometry)
+    yield from both(rng, dtype, "square-gelu", PRODUCTS["square"], GELU, True, True)
     # one gradient alone
     x, w, b, dy, numbers = operands(rng, DEPTHWISE["depthwise"], dtype)
     none = absent(dtype)

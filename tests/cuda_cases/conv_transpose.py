@@ -10,6 +10,10 @@ DEPTHWISE = {
     "depthwise": ((2, 2, 1, 4, 3), (2, 2, 1, 3, 3), (1, 2, 2), (0, 1, 1), (1, 1, 1), (0, 1, 0), 2),
     "dilated": ((1, 2, 2, 3, 3), (2, 1, 2, 2, 3), (1, 2, 3), (0, 0, 1), (1, 2, 2), (0, 1, 2), 2),
 }
+PRODUCTS = {
+    "square": ((2, 3, 1, 4, 3), (3, 4, 1, 2, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), (0, 0, 0), 1),
+    "strided": ((1, 4, 1, 3, 4), (4, 3, 1, 4, 3), (1, 2, 2), (0, 1, 1), (1, 1, 1), (0, 0, 1), 1),
+}
 EMPTY = ((0, 3, 1, 4, 4), (3, 2, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), (0, 0, 0), 1)
 
 
@@ -37,6 +41,8 @@ def cases(rng, dtype):
         yield from both(rng, dtype, name, geometry)
     yield from both(rng, dtype, "gelu", DEPTHWISE["dilated"], GELU, True, True)
     yield from both(rng, dtype, "empty", EMPTY, accumulate=True)
+    for name, geometry in PRODUCTS.items():
+        yield from both(rng, dtype, name, geometry, RELU)
 
 
 def half_cases(rng, dtype):
