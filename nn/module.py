@@ -9,8 +9,7 @@ import numpy as np
 
 from . import hooks
 from .device import as_device
-from .dtypes import bfloat16, is_floating
-from .factory import float_dtype
+from .dtypes import as_dtype, bfloat16, is_floating
 from .lazy import is_lazy
 from .members import MODULE, Members
 from .sparse import SparseGradient
@@ -216,7 +215,10 @@ def _destination(*args, **kwargs) -> tuple[str | None, np.dtype | None]:
             device = value
         elif value is not None and not isinstance(value, bool):
             dtype = value
-    return as_device(device), None if dtype is None else float_dtype(dtype)
+    dtype = as_dtype(dtype)
+    if dtype is not None and not is_floating(dtype):
+        raise TypeError(f"to: expected a floating dtype, got {dtype}")
+    return as_device(device), dtype
 
 
 def _converted(array, device: str | None, dtype: np.dtype | None):

@@ -132,9 +132,7 @@ class GradScaler:
             return
         missing = [name for name in self.state_dict() if name not in state_dict]
         if missing:
-            raise RuntimeError(
-                f"load_state_dict: expected the state of a GradScaler that is enabled, without {missing}"
-            )
+            raise RuntimeError(f"load_state_dict: expected the state of a GradScaler that is on; it lacks {missing}")
         self._scale, self._growth = float(state_dict["scale"]), float(state_dict["growth_factor"])
         self._backoff, self._interval = float(state_dict["backoff_factor"]), int(state_dict["growth_interval"])
         self._good_steps = int(state_dict["_growth_tracker"])

@@ -42,8 +42,9 @@ class Memory:
             self.__init__()  # type: ignore[misc]  # other parameters: all begins anew
         if self.rho is None or len(self.rho) != pairs + 1:
             kept = list(self._pairs())[-pairs:]
-            self.differences, self.steps = (lasting((pairs + 1, like.size), like.dtype, device_of(like)) for _ in range(2))
-            self.rho = lasting((pairs + 1,), FLOAT64, device_of(like))
+            shape, device = (pairs + 1, like.size), device_of(like)
+            self.differences, self.steps = (lasting(shape, like.dtype, device) for _ in range(2))
+            self.rho = lasting((pairs + 1,), FLOAT64, device)
             self.first, self.count = 0, len(kept)
             for i, pair in enumerate(kept):
                 for ring, value in zip((self.differences, self.steps, self.rho), pair, strict=True):

@@ -19,7 +19,15 @@ STATE = np.array([0x0123456789ABCDEF, 2**32 - 3], np.uint64)
 
 
 # all that runs in the simulator
-FILES = [str(ROOT / "tests" / f"test_cuda{part}.py") for part in ("", "_data", "_kernels", "_layers", "_runtime")]
+SIMULATED_FILES = (
+    "test_cuda.py",
+    "test_cuda_kernels.py",
+    "test_cuda_layers.py",
+    "test_cuda_runtime.py",
+    "test_amp.py",
+    "test_gpu_check.py",
+)
+FILES = [str(ROOT / "tests" / name) for name in SIMULATED_FILES]
 
 
 @pytest.mark.process(*FILES, env={"NUMBA_ENABLE_CUDASIM": "1"}, needs="numba_cuda")

@@ -1,0 +1,188 @@
+"""Mixed precision: 16-bit products on the device, and loss scaling anywhere."""
+
+import numpy as np
+import pytest
+from helpers import close, require_cuda
+from hotloop import amp, nn, optim
+from hotloop.nn import functional as F
+
+# of the 16-bit types: half a unit in their last place, relative
+UNIT = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+
+@pytest.fixture(params=["float16", "bfloat16"])
+def half(request):
+    require_cuda()
+    if request.param == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    return request.param
+
+
+def network():
+    rng = np.random.default_rng(1)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.LayerNorm(8), nn.Linear(8, 3))
+    for p in model.parameters():
+        p.data = (rng.standard_normal(p.shape) * 0.5).astype(np.float32)
+    return model
+
+
+def data():
+    rng = np.random.default_rng(2)
+    return rng.standard_normal((7, 6)).astype(np.float32), np.arange(7) % 3
+
+
+def test_what_is_cast(half):
+    from hotloop.nn.dtypes import as_dtype
+
+    dtype = as_dtype(half)
+    x = nn.Tensor(data()[0]).to("cuda")
+    layer = nn.Linear(6, 4).to("cuda")
+    with amp.autocast("cuda", half):
+        assert amp.is_autocast_enabled()
+        y = layer(x)
+        assert y.dtype == dtype and F.relu(y).dtype == dtype and (y + 1).dtype == dtype
+        assert F.layer_norm(y, (4,)).dtype == F.softmax(y, dim=1).dtype == y.sum().dtype == np.float32
+        assert (y @ y.t()).dtype == dtype
+        with amp.autocast("cuda", enabled=False):
+            assert layer(x).dtype == np.float32
+    assert not amp.is_autocast_enabled() and layer(x).dtype == np.float32
+    y.float().sum().backward()
+    assert layer.weight.grad.dtype == np.float32
+
+
+def test_a_step_is_near_float32(half):
+    """Gradients of float32 parameters, to the precision of the products."""
+    x, labels = data()
+    found = []
+    for mixed in (False, True):
+        model = network().to("cuda")
+        with amp.autocast("cuda", half, enabled=mixed):
+            loss = F.cross_entropy(model(nn.Tensor(x).to("cuda")), nn.Tensor(labels).to("cuda"))
+        assert loss.dtype == np.float32
+        loss.backward()
+        found.append([loss.item(), *[nn.Tensor(p.grad).cpu().numpy() for p in model.parameters()]])
+    for got, want in zip(found[1], found[0], strict=True):
+        # a few roundings on the way
+        close(np.asarray(got), np.asarray(want), 8 * UNIT[half])
+    assert not np.array_equal(found[0][1], found[1][1]), "the products were not made in 16 bits"
+
+
+def test_training_in_float16_with_a_scaler():
+    require_cuda()
+    x, labels = (nn.Tensor(a).to("cuda") for a in data())
+    model = network().to("cuda")
+    optimizer, scaler = optim.Adam(model.parameters(), lr=0.05), amp.GradScaler(init_scale=2.0**10, growth_interval=2)
+    losses = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        with amp.autocast("cuda", "float16"):
+            loss = F.cross_entropy(model(x), labels)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        losses.append(loss.item())
+    assert losses[-1] < 0.6 * losses[0] and scaler.get_scale() == 2.0**13
+
+
+def test_models_in_16_bits(half):
+    """model.half(): everything in 16 bits, in and out."""
+    from hotloop.nn.dtypes import as_dtype
+
+    model, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 2)), None
+    x = np.random.default_rng(0).standard_normal((2, 3, 6, 6)).astype(np.float32)
+    want = model(nn.Tensor(x)).detach().numpy()
+    model.to("cuda").to(as_dtype(half))
+    y = model(nn.Tensor(x).to("cuda", as_dtype(half)))
+    assert y.dtype == as_dtype(half)
+    close(y.float().cpu().detach().numpy(), want, 8 * UNIT[half])
+
+
+def test_autocast_is_for_cuda():
+    with pytest.raises(ValueError, match="expected device_type 'cuda', got 'cpu'"):
+        amp.autocast("cpu")
+    with pytest.raises(ValueError, match="expected dtype float16 or bfloat16, got float32"):
+        amp.autocast("cuda", "float32")
+    with amp.autocast("cuda"):
+        # what lives on the CPU stays as it is
+        assert nn.Linear(2, 2)(np.ones((1, 2), np.float32)).dtype == np.float32
+
+    @amp.autocast("cuda")
+    def inside():
+        return amp.is_autocast_enabled()
+
+    assert inside() and not amp.is_autocast_enabled()
+
+
+# ---- the scaler, which knows no device
+
+
+def scaled(scaler, gradient):
+    p = nn.Parameter(np.ones(2, np.float32))
+    optimizer = optim.SGD([p], lr=1.0)
+    p.grad = np.array(gradient, np.float32) * scaler.get_scale()
+    return p, optimizer
+
+
+def test_steps_are_unscaled():
+    scaler = amp.GradScaler(init_scale=4.0, growth_interval=3)
+    for i in range(3):
+        p, optimizer = scaled(scaler, [0.25, -0.5])
+        scaler.step(optimizer)
+        assert p.tolist() == [0.75, 1.5] and scaler.get_scale() == 4.0
+        scaler.update()
+        assert scaler.get_scale() == (4.0 if i < 2 else 8.0)
+    assert amp.GradScaler(init_scale=8.0).scale(nn.Tensor(np.float32(2.0).reshape(()))).item() == 16
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_a_step_that_overflowed_is_left_out(bad):
+    scaler = amp.GradScaler(init_scale=4.0)
+    p, optimizer = scaled(scaler, [0.25, bad])
+    assert scaler.step(optimizer) is None and p.tolist() == [1, 1]
+    scaler.update()
+    assert scaler.get_scale() == 2.0
+
+
+def test_gradients_are_clipped_between():
+    scaler = amp.GradScaler(init_scale=4.0)
+    p, optimizer = scaled(scaler, [3.0, 4.0])
+    scaler.unscale_(optimizer)
+    assert nn.utils.clip_grad_norm_([p], 1.0).item() == 5.0
+    with pytest.raises(RuntimeError, match="already been called"):
+        scaler.unscale_(optimizer)
+    scaler.step(optimizer)
+    close(p.detach().numpy(), np.array([0.4, 0.2]), 1e-6)
+
+
+def test_a_scaler_restarts():
+    scaler = amp.GradScaler(init_scale=4.0, growth_interval=2)
+    _, optimizer = scaled(scaler, [0.5, 0.5])
+    scaler.step(optimizer)
+    scaler.update()
+    again = amp.GradScaler()
+    again.load_state_dict(scaler.state_dict())
+    assert (
+        again.state_dict()
+        == scaler.state_dict()
+        == {
+            "scale": 4.0,
+            "growth_factor": 2.0,
+            "backoff_factor": 0.5,
+            "growth_interval": 2,
+            "_growth_tracker": 1,
+        }
+    )
+    with pytest.raises(RuntimeError, match="lacks"):
+        again.load_state_dict({})
+
+
+def test_a_scaler_that_is_off_passes_on():
+    scaler = amp.GradScaler(enabled=False)
+    loss = nn.Tensor(np.float32(3.0).reshape(()))
+    p, optimizer = scaled(scaler, [0.5, 0.5])
+    scaler.step(optimizer)
+    scaler.update()
+    assert scaler.scale(loss) is loss and p.tolist() == [0.5, 0.5] and scaler.state_dict() == {}
+    for wrong in ({"growth_factor": 1.0}, {"backoff_factor": 1.5}, {"init_scale": 0.0}):
+        with pytest.raises(ValueError, match="expected"):
+            amp.GradScaler(**wrong)
