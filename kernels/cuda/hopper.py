@@ -4,19 +4,27 @@ The device code is in hopper_core.py. Of 16-bit floats either operand may lie ei
 TF32, both must lie along K: hopper_operands.py turns them, and halves them for three products.
 """
 
+import functools
+
 import numpy as np
 
 from . import target, tensor_map
-from .hopper_core import BLOCK, TILE_ROWS, kernel_of, shared_bytes, slice_of
+from .hopper_core import BLOCK, TILE_ROWS, core, shared_bytes, slice_of
 from .hopper_operands import BOUNDARY, operand
 from .ptx import aligned
 from .ptx_hopper import TYPES
-from .target import SIMULATOR, Recording, launch
+from .target import SIMULATOR, Recording, empty, launch, spread
+from .tile import FUSED, STACKED
+from .tile_launch import gather
 
 # columns of a tile
 WIDTHS = (128, 64) if SIMULATOR else (256, 128, 64)
 # the least product that is worth a tile, and the least of each extent
 LEAST, LEAST_EXTENT = (1, 1) if SIMULATOR else (1 << 21, 64)
+# multiprocessors that a plan is made for; parts of the depth at most, and slices of one at least
+UNITS, MOST_SPLITS, LEAST_SLICES = 132, 16, 8
+# what costs as much as products do, see `plan`: writing a tile, starting to add up parts, and numbers of parts per unit
+EPILOGUE, GATHER, GATHERED = 4, 1200, 1000
 
 
 def takes(y, a, b, transpose_a, transpose_b, z, bias, passes):
@@ -24,24 +32,32 @@ def takes(y, a, b, transpose_a, transpose_b, z, bias, passes):
 
     y, a, b  stacks of matrices; z, bias 1-D, of size 0 if absent
     passes   of float32: 1 multiplies once, as TF32; 3 the halves of the numbers, almost as precisely as float32;
-             None: TF32 will not do
+             otherwise TF32 will not do
     """
-    if target.compute_capability()[0] != 9 or a.dtype.name not in TYPES or not a.dtype == b.dtype == y.dtype:
+    if (
+        a.dtype.name not in TYPES
+        or not a.dtype == b.dtype == y.dtype
+        or (a.dtype == np.float32 and passes not in (1, 3))
+    ):
+        return False
+    if target.compute_capability()[0] != 9:
         return False
     matrices, rows, columns, depth = _extents(y, a, transpose_a)
     if min(rows, columns, depth) < LEAST_EXTENT or matrices * rows * columns * depth < LEAST:
         return False
     if columns % 4 or not aligned(y, *(m for m in (z, bias) if m.size)):
         return False
-    if a.dtype == np.float32:
-        return passes is not None
-    return all(m.pointer % BOUNDARY == 0 and m.shape[2] * m.itemsize % BOUNDARY == 0 for m in (a, b))
+    # of float32 what does not lie so is copied
+    return a.dtype == np.float32 or all(
+        m.pointer % BOUNDARY == 0 and m.shape[2] * m.itemsize % BOUNDARY == 0 for m in (a, b)
+    )
 
 
 def product(y, a, b, transpose_a, transpose_b, accumulate, stream, z, bias, activation, passes):
-    """y[g] = activation(op(a[g]) @ op(b[g]) (+ y[g]) + bias), as gemm.product, of what `takes` takes: one launch.
+    """y[g] = activation(op(a[g]) @ op(b[g]) (+ y[g]) + bias), as gemm.product, of what `takes` takes.
 
-    Of float32, another for each operand that does not lie along K or is to be halved.
+    One launch; of float32, another for each operand that does not lie along K or is to be halved. Where tiles are few
+    and the depth is long, its parts are summed by different blocks, and tile_launch.gather adds them.
     """
     matrices, rows, columns, depth = _extents(y, a, transpose_a)
     kind, along = a.dtype.name, (not transpose_a, bool(transpose_b))
@@ -50,14 +66,53 @@ def product(y, a, b, transpose_a, transpose_b, accumulate, stream, z, bias, acti
         along = True, True
     else:
         passes = 1
-    width = _width(matrices * -(-rows // TILE_ROWS), columns, passes)
+    width, per = plan(kind, matrices, rows, columns, depth, passes)
+    splits = -(-depth // per)
     maps = _map(a, along[0], TILE_ROWS, depth), _map(b, along[1], width, depth)
     if isinstance(stream, Recording):
         stream.kept += a, b
-    tiles = matrices * -(-rows // TILE_ROWS) * -(-columns // width)
-    core = kernel_of(kind, width, *along, int(activation), passes)
-    args = (y.reshape(-1), z, bias, *maps, rows, columns, depth, matrices, bool(accumulate))
-    launch(core, min(tiles, target.multiprocessors()), BLOCK, stream, *args, shared=shared_bytes(width))
+    stacks = matrices * splits
+    tiles = stacks * -(-rows // TILE_ROWS) * -(-columns // width)
+    extents = rows, columns, depth, matrices, stacks, per
+    grid, shared = min(tiles, target.multiprocessors()), shared_bytes(width)
+
+    def start(y, z, bias, accumulate, activation):
+        kernel = core(kind, width, *along, activation, passes)
+        launch(kernel, grid, BLOCK, stream, y, z, bias, *maps, *extents, accumulate, shared=shared)
+
+    flat = y.reshape(-1)
+    if splits == 1:
+        start(flat, z, bias, bool(accumulate), int(activation))
+        return
+    parts = empty((stacks * rows * columns,), np.float32)
+    start(parts, parts[:0], parts[:0], False, 0)
+    counts = [np.int32(n) for n in (rows, columns, matrices, splits)]
+    args = flat, parts, z, bias, *counts, bool(accumulate), np.int32(activation)
+    spread(gather(STACKED, FUSED, True), flat.size // 4, stream, *args)
+
+
+@functools.cache
+def plan(kind, matrices, rows, columns, depth, passes):
+    """(columns of a tile, how much of the depth a block sums): by what the slowest multiprocessor has to do.
+
+    The unit is a slice of one column of a tile. The same on every device, so that the bits are.
+    """
+    slice = slice_of(kind)
+    # two sets of sums have no room in registers for the widest
+    widths = [width for width in WIDTHS if passes == 1 or width <= 128]
+    bands, slices = matrices * -(-rows // TILE_ROWS), -(-depth // slice)
+    plans = []
+    for width in widths:
+        for splits in range(1, max(1, min(MOST_SPLITS, slices // LEAST_SLICES)) + 1):
+            each = -(-slices // splits)
+            turns = -(-bands * -(-columns // width) * -(-slices // each) // UNITS)
+            # a narrow tile costs more than its share; what writes the results waits for the products
+            cost = turns * (each * passes + EPILOGUE) * (width + 32)
+            if splits > 1:
+                cost += GATHER + matrices * rows * columns * splits // GATHERED
+            plans.append((cost, splits, -width, each * slice))
+    _, _, width, per = min(plans)
+    return -width, per
 
 
 def _extents(y, a, transpose_a):
@@ -70,11 +125,3 @@ def _map(m, along_k, lines, depth):
     shape = (*m.shape[:2], depth) if along_k else m.shape
     box = lines if along_k else slice_of(kind), slice_of(kind)
     return tensor_map.tensor_map(kind, m.pointer, shape, m.strides[:2], box)
-
-
-def _width(bands, columns, passes):
-    """The width of tiles by which the slowest multiprocessor has least to do; a tile costs some columns' time more."""
-    units = target.multiprocessors()
-    # two sets of sums have no room in registers for the widest
-    widths = [width for width in WIDTHS if passes == 1 or width <= 128]
-    return min(widths, key=lambda width: -(-bands * -(-columns // width) // units) * (width + 32))

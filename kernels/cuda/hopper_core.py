@@ -10,60 +10,17 @@ Results go through a piece of shared memory of each group's own, 64 columns at a
 what was there, keeps z, applies the activation and writes whole lines.
 """
 
+import functools
 from itertools import product
 
 import numpy as np
 
 from .. import scalar
-from ..template import define
+from . import ptx_hopper
 from .functions import formulas
 from .ptx import load4, quotient, store4
-from .ptx_hopper import (
-    GROUP,
-    GROUP_ROWS,
-    ROW_BYTES,
-    SWIZZLE_BYTES,
-    acquire_map,
-    added,
-    barrier_arrive,
-    barrier_expect,
-    barrier_init,
-    barrier_wait,
-    copy_tile,
-    descriptor_bits,
-    fence_barriers,
-    finish,
-    group_barrier,
-    load_shared4,
-    multiply,
-    shared_address,
-    store_shared2,
-    wait_for_products,
-)
+from .ptx_hopper import GROUP, GROUP_ROWS, ROW_BYTES, SWIZZLE_BYTES, descriptor_bits
 from .target import SIMULATOR, cuda, device, jit
-
-# what the source below uses
-__all__ = [
-    "acquire_map",
-    "added",
-    "barrier_arrive",
-    "barrier_expect",
-    "barrier_init",
-    "barrier_wait",
-    "copy_tile",
-    "cuda",
-    "fence_barriers",
-    "finish",
-    "group_barrier",
-    "jit",
-    "load4",
-    "load_shared4",
-    "multiply",
-    "shared_address",
-    "store4",
-    "store_shared2",
-    "wait_for_products",
-]
 
 # groups that multiply, and the rows of a tile
 GROUPS = 2
@@ -121,22 +78,19 @@ def descriptor(bits, address):
 
 
 SOURCE = """
-multiply_{name} = multiply("{kind}", {width}, {a_along}, {b_along})
-finish_{name} = finish({width})
-zeros_{name} = (np.float32(0),) * {sums}
-
-
 @device
-def ask_{name}(ring, map_a, map_b, tall, wide, depth, matrices, tile, matrix, top, left, part, k, stage, phase):
-    '''Ask for one more slice, as soon as its stage is free; gives where the next one lies.'''
-    if tile < tall * wide * matrices:
-        if k == 0 and part == 0:
-            matrix, top, left = place(tile, tall, wide)
-            top, left = top * TILE_ROWS, left * {width}
+def ask(ring, map_a, map_b, tall, wide, depth, matrices, stacks, per, tile, g, begin, top, left, part, k, stage, phase):
+    '''Ask for one more slice, as soon as its stage is free; gives where the next one lies; k < 0: in a new tile.'''
+    if tile < tall * wide * stacks:
+        if k < 0:
+            g, top, left = place(tile, tall, wide)
+            split = np.int64(quotient(g, matrices))
+            g, begin, top, left = g - split * matrices, split * per, top * TILE_ROWS, left * {width}
+            k = begin
         # of three products the small ones first: low times high, high times low, high times high
-        of_a, of_b = matrix, matrix
+        of_a, of_b = g, g
         if {passes} == 3:
-            of_a, of_b = 2 * matrix + (1 if part == 0 else 0), 2 * matrix + (1 if part == 1 else 0)
+            of_a, of_b = 2 * g + (1 if part == 0 else 0), 2 * g + (1 if part == 1 else 0)
         at, arrived = ring + stage * {stage_bytes}, ring + {full} + 8 * stage
         barrier_wait(ring + {empty} + 8 * stage, phase ^ 1)
         barrier_expect(arrived, {stage_bytes})
@@ -145,15 +99,15 @@ def ask_{name}(ring, map_a, map_b, tall, wide, depth, matrices, tile, matrix, to
         if stage == {stages}:
             stage, phase = 0, phase ^ 1
         k += {slice}
-        if k >= depth:
-            k, part = 0, part + 1
+        if k >= min(depth, begin + per):
+            k, part = begin, part + 1
             if part == {passes}:
-                part, tile = 0, tile + cuda.gridDim.x
-    return tile, matrix, top, left, part, k, stage, phase
+                k, part, tile = -1, 0, tile + cuda.gridDim.x
+    return tile, g, begin, top, left, part, k, stage, phase
 
 
 @device
-def write_{name}(y, z, bias, at, column, values, accumulate):
+def write(y, z, bias, at, column, values, accumulate):
     '''The epilogue of four neighbours of a row: y and z from element `at` on.'''
     v0, v1, v2, v3 = values
     if accumulate:
@@ -170,14 +124,14 @@ def write_{name}(y, z, bias, at, column, values, accumulate):
 
 
 @jit(launch_bounds=(BLOCK, 1), fastmath={fast})
-def {name}(y, z, bias, map_a, map_b, rows, columns, depth, matrices, accumulate):
+def hopper_core(y, z, bias, map_a, map_b, rows, columns, depth, matrices, stacks, per, accumulate):
     ring = (shared_address(cuda.shared.array(0, np.uint8)) + SWIZZLE_BYTES - 1) & -SWIZZLE_BYTES
     full, empty = ring + {full}, ring + {empty}
     thread = cuda.threadIdx.x
     group, lane = thread // GROUP, thread % GROUP
     tall, wide = (rows + TILE_ROWS - 1) // TILE_ROWS, (columns + {width} - 1) // {width}
-    # what to ask for next: tile, matrix, top, left, part, k, stage, phase
-    ahead, g, t, l, part, k, far, turn = cuda.blockIdx.x, 0, 0, 0, 0, 0, 0, 0
+    # what to ask for next: see `ask`
+    ahead, g, b, t, l, part, k, far, turn = cuda.blockIdx.x, 0, 0, 0, 0, 0, -1, 0, 0
     if thread == 0:
         acquire_map(map_a)
         acquire_map(map_b)
@@ -186,8 +140,8 @@ def {name}(y, z, bias, map_a, map_b, rows, columns, depth, matrices, accumulate)
             barrier_init(empty + 8 * i, WARPS)
         fence_barriers()
         for i in range({ahead}):
-            ahead, g, t, l, part, k, far, turn = ask_{name}(
-                ring, map_a, map_b, tall, wide, depth, matrices, ahead, g, t, l, part, k, far, turn
+            ahead, g, b, t, l, part, k, far, turn = ask(
+                ring, map_a, map_b, tall, wide, depth, matrices, stacks, per, ahead, g, b, t, l, part, k, far, turn
             )
     cuda.syncthreads()
     # of this thread among the sums: d[4 * j] and the next lie in row `row`, columns 8 * j + 2 * (thread % 4) and the
@@ -196,23 +150,25 @@ def {name}(y, z, bias, map_a, map_b, rows, columns, depth, matrices, accumulate)
     staging = ring + {staging} + group * STAGING
     row = lane // 32 * 16 + lane % 32 // 4
     mine, swap = staging + row * CHUNK * 4 + lane % 4 * 8, (row & 3) * 32
-    slices = (depth + {slice} - 1) // {slice} * {passes}
     stage, phase = 0, 0
     tile = cuda.blockIdx.x
-    while tile < tall * wide * matrices:
-        sums, last = zeros_{name}, 0
+    while tile < tall * wide * stacks:
+        matrix, i, j = place(tile, tall, wide)
+        top, left = i * TILE_ROWS + group * GROUP_ROWS, j * {width}
+        slices = (min(per, depth - np.int64(quotient(matrix, matrices)) * per) + {slice} - 1) // {slice} * {passes}
+        sums, last = zeros, 0
 {begun}        for s in range(slices):
             barrier_wait(full + 8 * stage, phase)
             at = ring + stage * {stage_bytes}
-            sums = multiply_{name}(
+            sums = multiply(
                 sums,
                 descriptor(np.uint64({a_bits}), at + group * GROUP_ROWS * ROW_BYTES),
                 descriptor(np.uint64({b_bits}), at + TILE_ROWS * ROW_BYTES),
             )
             # into the stage of the slice before last, which both groups are through with, or soon will be
             if thread == 0:
-                ahead, g, t, l, part, k, far, turn = ask_{name}(
-                    ring, map_a, map_b, tall, wide, depth, matrices, ahead, g, t, l, part, k, far, turn
+                ahead, g, b, t, l, part, k, far, turn = ask(
+                    ring, map_a, map_b, tall, wide, depth, matrices, stacks, per, ahead, g, b, t, l, part, k, far, turn
                 )
             # the last slice's products are through: its stage is free
             wait_for_products()
@@ -225,8 +181,6 @@ def {name}(y, z, bias, map_a, map_b, rows, columns, depth, matrices, accumulate)
 {promoted}        sums = {result}
         if lane % 32 == 0:
             barrier_arrive(empty + 8 * last)
-        matrix, i, j = place(tile, tall, wide)
-        top, left = i * TILE_ROWS + group * GROUP_ROWS, j * {width}
         for chunk in range(min({width} // CHUNK, (columns - left + CHUNK - 1) // CHUNK)):
             group_barrier(1 + group)
             {stores}
@@ -236,7 +190,7 @@ def {name}(y, z, bias, map_a, map_b, rows, columns, depth, matrices, accumulate)
                 i, j = top + r, left + chunk * CHUNK + c
                 if i < rows and j < columns:
                     values = load_shared4(staging + r * CHUNK * 4 + (c * 4 ^ (r & 3) * 32))
-                    write_{name}(y, z, bias, (matrix * rows + i) * columns + j, j, values, accumulate)
+                    write(y, z, bias, (matrix * rows + i) * columns + j, j, values, accumulate)
         tile += cuda.gridDim.x
 """
 
@@ -268,50 +222,44 @@ def _stores(width):
 # round theirs towards zero. A power of two
 PROMOTED = 2 if SIMULATOR else 4
 PROMOTE = f"""            if s & {PROMOTED - 1} == {PROMOTED - 1}:
-                total = added(total, finish_{{name}}(sums))
-                sums = zeros_{{name}}
+                total = added(total, finish(sums))
+                sums = zeros
 """
 
-_known: dict = {}
 
-
-def kernel_of(kind, width, a_along, b_along, activation, passes):
-    """The device code for operands of this type that lie this way, made when first asked for."""
-    key = kind, width, a_along, b_along, activation, passes
-    if key not in _known:
-        name = f"hopper_{kind}_{width}_{'k' if a_along else 'm'}{'k' if b_along else 'n'}_{activation}_{passes}"
-        slice, ring = slice_of(kind), stages(width) * stage_bytes(width)
-        barriers = ring + GROUPS * STAGING
-        copies = [
-            *_copies("a", TILE_ROWS, a_along, 0, "top", slice),
-            *_copies("b", width, b_along, TILE_ROWS * ROW_BYTES, "left", slice),
-        ]
-        define(
-            globals(),
-            SOURCE,
-            name=name,
-            kind=kind,
-            width=width,
-            a_along=a_along,
-            b_along=b_along,
-            activation=activation,
-            passes=passes,
-            fast=activation in DIVIDES,
-            sums=width // 2,
-            stages=stages(width),
-            stage_bytes=stage_bytes(width),
-            ahead=stages(width) - 2,
-            staging=ring,
-            full=barriers,
-            empty=barriers + 8 * stages(width),
-            slice=slice,
-            a_bits=descriptor_bits(a_along, slice * ROW_BYTES),
-            b_bits=descriptor_bits(b_along, slice * ROW_BYTES),
-            copies=("\n" + 8 * " ").join(copies),
-            stores=("\n" + 12 * " ").join(_stores(width)),
-            begun=f"        total = zeros_{name}\n" if passes == 3 else "",
-            promoted=PROMOTE.format(name=name) if passes == 3 else "",
-            result=f"added(total, finish_{name}(sums))" if passes == 3 else f"finish_{name}(sums)",
-        )
-        _known[key] = globals()[name]
-    return _known[key]
+@functools.cache
+def core(kind, width, a_along, b_along, activation, passes):
+    """The device code for operands of this type that lie this way."""
+    slice, ring = slice_of(kind), stages(width) * stage_bytes(width)
+    barriers = ring + GROUPS * STAGING
+    copies = [
+        *_copies("a", TILE_ROWS, a_along, 0, "top", slice),
+        *_copies("b", width, b_along, TILE_ROWS * ROW_BYTES, "left", slice),
+    ]
+    source = SOURCE.format(
+        width=width,
+        activation=activation,
+        passes=passes,
+        fast=activation in DIVIDES,
+        stages=stages(width),
+        stage_bytes=stage_bytes(width),
+        ahead=stages(width) - 2,
+        staging=ring,
+        full=barriers,
+        empty=barriers + 8 * stages(width),
+        slice=slice,
+        a_bits=descriptor_bits(a_along, slice * ROW_BYTES),
+        b_bits=descriptor_bits(b_along, slice * ROW_BYTES),
+        copies=("\n" + 8 * " ").join(copies),
+        stores=("\n" + 12 * " ").join(_stores(width)),
+        begun="        total = zeros\n" if passes == 3 else "",
+        promoted=PROMOTE if passes == 3 else "",
+        result="added(total, finish(sums))" if passes == 3 else "finish(sums)",
+    )
+    scope = vars(ptx_hopper) | globals()
+    scope |= {"cuda": cuda, "jit": jit, "load4": load4, "store4": store4, "zeros": (np.float32(0),) * (width // 2)}
+    scope["multiply"] = ptx_hopper.multiply(kind, width, a_along, b_along)
+    scope["finish"] = ptx_hopper.finish(width)
+    ways = f"{'k' if a_along else 'm'}{'k' if b_along else 'n'}"
+    exec(compile(source, f"<hopper {kind} {width} {ways} {activation} {passes}>", "exec"), scope)
+    return scope["hopper_core"]
