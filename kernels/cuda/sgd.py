@@ -81,11 +81,11 @@ def _place(rows, row):
 
 
 @device
-def _sound(momentum_buffer, step, hyper, problem):
+def _sound(param, momentum_buffer, step, hyper, problem):
     if hyper[3] != 0:
         problem[0] = status.DECAY
         return False
-    if hyper[1] != 0 and (momentum_buffer.size == 0 or step.size == 0):
+    if hyper[1] != 0 and (momentum_buffer.size != param.size or step.size == 0):
         problem[0] = status.MOMENTUM
         return False
     return True
@@ -96,7 +96,7 @@ def _rows(param, momentum_buffer, rows, values, step, hyper, nesterov, maximize,
     """A warp for each row that has a gradient; with momentum, for each row of the table."""
     real, columns = param.dtype.type, param.shape[1]
     zero = real(0)
-    if not _sound(momentum_buffer, step, hyper, problem):
+    if not _sound(param, momentum_buffer, step, hyper, problem):
         return
     lr, momentum, kept = real(hyper[0]), real(hyper[1]), real(1 - hyper[2])
     moving = hyper[1] != 0
