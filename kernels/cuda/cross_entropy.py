@@ -154,7 +154,7 @@ def cross_entropy_forward(loss, dx, x, target, weight, ignore_index, label_smoot
     if not 0 <= label_smoothing <= 1:
         raise ValueError("label_smoothing: expected 0 .. 1")
     check_loss(loss, target.size, reduction)
-    (n, classes, m), real = x.shape, x.dtype.type
+    classes, real = x.shape[1], x.dtype.type
     counts = count_labels(target, weight, classes, ignore_index, reduction, stream)
     laid, values = begin_blocks(loss, x, [dx, x, weight], reduction, stream)
     if x.size:

@@ -2,12 +2,10 @@
 
 import math
 
-import numpy as np
-
 from .cross_entropy import begin_blocks, weigh
 from .functions import exp, log
 from .lanes import block_sum
-from .lines import PARTS, chunks_of, inside, lay, line_sum, place, put, reach, take, versions
+from .lines import PARTS, chunks_of, inside, line_sum, place, put, reach, take, versions
 from .loss import MEAN, NONE, add_up, check_loss
 from .softmax import grown, joined
 from .target import cuda, jit, kernel, launch

@@ -15,7 +15,7 @@ PART, MOST = (8, 2) if SIMULATOR else (4096, 256)
 
 
 @jit
-def _count(counts, target, weight, classes, ignore_index):
+def _count_labels(counts, target, weight, classes, ignore_index):
     """counts[block] = sum of the weights of the block's labels that are not ignored."""
     parts = cuda.shared.array(WARPS, weight.dtype)
     total, i = weight.dtype.type(0), cuda.grid(1)
@@ -33,7 +33,7 @@ def count_labels(target, weight, classes, ignore_index, reduction, stream):
     """The sums of the blocks for a mean; nothing otherwise."""
     blocks = max(1, min(-(-target.size // PART), MOST)) if reduction == MEAN else 0
     counts = empty((blocks,), weight.dtype)
-    launch(_count, blocks, THREADS, stream, counts, target.reshape(-1), weight, classes, ignore_index)
+    launch(_count_labels, blocks, THREADS, stream, counts, target.reshape(-1), weight, classes, ignore_index)
     return counts
 
 
@@ -51,7 +51,7 @@ def scale_of(parts, counts):
 
 
 @jit
-def _end(loss, values, counts):
+def _end_labels(loss, values, counts):
     parts = cuda.shared.array(WARPS, np.float64)
     total, count = np.float64(0), np.float64(0)
     i = cuda.threadIdx.x
@@ -69,4 +69,4 @@ def _end(loss, values, counts):
 
 def end_labels(loss, values, counts, stream):
     """loss[0] = sum of values, divided by the count if there is one; one block."""
-    launch(_end, 1, THREADS, stream, loss, values, counts)
+    launch(_end_labels, 1, THREADS, stream, loss, values, counts)

@@ -160,7 +160,7 @@ _FORWARD, _BACKWARD = versions(_build_forward), versions(_build_backward)
 
 
 @jit
-def _columns(weights, biases, dy, x, mean, rstd):
+def _norm_columns(weights, biases, dy, x, mean, rstd):
     """What ROWS rows add to the gradients of weight and bias."""
     parts = cuda.shared.array((DEEP, ACROSS), x.dtype)
     real, j = x.dtype.type, cuda.blockIdx.x * ACROSS + cuda.threadIdx.x
@@ -207,7 +207,7 @@ def _run_back(dx, dw, db, dy, x, w, mean, rstd, accumulate, stream):
         launch(laid.of(_BACKWARD), blocks, laid.block, stream, *arrays, rounds, *laid.shape)
     if not many and sums and (dw.size or db.size):
         grid = -(-length // ACROSS), sums
-        launch(_columns, grid, (ACROSS, DEEP), stream, weights, biases, dy, x, mean, rstd)
+        launch(_norm_columns, grid, (ACROSS, DEEP), stream, weights, biases, dy, x, mean, rstd)
     add_columns(dw, db, weights, biases, accumulate, stream)
 
 

@@ -20,8 +20,9 @@ FEW = 2 if SIMULATOR else 16
 LEAST = 4 if SIMULATOR else 256
 
 
-def _lines(x):
-    """(lines, length, stride, neighbouring lines of a channel)"""
+def cut(x):
+    """(lines, length, stride, neighbouring lines of a channel) of an array (O, C, I): line number `line` belongs to
+    channel (line // neighbouring) % C."""
     samples, channels, positions = x.shape
     if positions > FEW or samples == 1:
         n = pieces(positions, samples * channels)
@@ -35,7 +36,7 @@ def _lines(x):
 def batch_norm_forward(y, mean, rstd, x, w, b, running_mean, running_var, eps, stream=0):
     """Three launches, or one."""
     channels = x.shape[1]
-    lines, length, stride, near = _lines(x)
+    lines, length, stride, near = cut(x)
     flat = y.reshape(-1), mean, rstd, x.reshape(-1), w, b
     laid = lay(lines, length, stride, y, x) if lines and length else None
     if running_mean.size == 0:
@@ -47,7 +48,7 @@ def batch_norm_forward(y, mean, rstd, x, w, b, running_mean, running_var, eps, s
             start(MOMENTS, laid, stream, found, x.reshape(-1))
         join(mean, rstd, found, near, length, eps, stream)
     elif laid is None:
-        launch(_given, -(-channels // THREADS), THREADS, stream, mean, rstd, running_mean, running_var, eps)
+        launch(_given_statistics, -(-channels // THREADS), THREADS, stream, mean, rstd, running_mean, running_var, eps)
     if laid:
         start(APPLY, laid, stream, *flat, running_mean, running_var, eps, near, channels, near, channels)
 
@@ -56,7 +57,7 @@ def batch_norm_forward(y, mean, rstd, x, w, b, running_mean, running_var, eps, s
 def batch_norm_backward(dx, dw, db, dy, x, w, mean, rstd, given, accumulate, stream=0):
     """Sums, their use, dx: three launches. Two where a channel is one line."""
     channels = x.shape[1]
-    lines, length, stride, near = _lines(x)
+    lines, length, stride, near = cut(x)
     wanted = bool(dw.size or db.size)
     flat = dy.reshape(-1), x.reshape(-1)
     laid = lay(lines, length, stride, dx, dy, x, hold=HALF) if lines and length else None
@@ -73,14 +74,14 @@ def batch_norm_backward(dx, dw, db, dy, x, w, mean, rstd, given, accumulate, str
         if laid:
             start(SLOPES, laid, stream, found, *flat, mean, near, channels)
         args = dw, db, tilts, levels, found, w, mean, rstd, channels, near, length, accumulate
-        launch(_use, channels, THREADS, stream, *args)
+        launch(_use_channels, channels, THREADS, stream, *args)
     if laid and dx.size:
         args = w, mean, rstd, tilts, levels, near, channels, near, channels
         start(COMBINE, laid, stream, dx.reshape(-1), *flat, *args)
 
 
 @jit
-def _use(dw, db, tilts, levels, found, w, mean, rstd, channels, pieces, count, accumulate):
+def _use_channels(dw, db, tilts, levels, found, w, mean, rstd, channels, pieces, count, accumulate):
     """A block for each channel: what its lines found, as gradients and as what dx takes of x."""
     real = tilts.dtype.type
     parts = cuda.shared.array(WARPS, np.float64)
@@ -108,14 +109,14 @@ def _use(dw, db, tilts, levels, found, w, mean, rstd, channels, pieces, count, a
 
 
 @jit
-def _given(mean, rstd, running_mean, running_var, eps):
+def _given_statistics(mean, rstd, running_mean, running_var, eps):
     i = cuda.grid(1)
     if i < mean.size:
         mean[i], rstd[i] = running_mean[i], 1.0 / math.sqrt(running_var[i] + eps)
 
 
 @jit
-def _running(running_mean, running_var, batches, mean, rstd, count, momentum, eps):
+def _running_statistics(running_mean, running_var, batches, mean, rstd, count, momentum, eps):
     """One block: every thread reads the count before the first one raises it."""
     real = running_mean.dtype.type
     seen = batches[0] + 1 if batches.size > 0 else 0
@@ -141,4 +142,6 @@ def _running(running_mean, running_var, batches, mean, rstd, count, momentum, ep
 @kernel
 def running_update(running_mean, running_var, batches, mean, rstd, count, momentum, eps, stream=0):
     """One launch of one block: a few numbers a channel."""
-    launch(_running, 1, THREADS, stream, running_mean, running_var, batches, mean, rstd, count, momentum, eps)
+    launch(
+        _running_statistics, 1, THREADS, stream, running_mean, running_var, batches, mean, rstd, count, momentum, eps
+    )

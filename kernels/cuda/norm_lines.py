@@ -32,7 +32,7 @@ def folded(mean, root, weight, bias, like):
 
 def _build_moments(slots, vector):
     @jit
-    def _moments(out, x, lines, length, stride, code):
+    def _line_moments(out, x, lines, length, stride, code):
         """out[line] = mean and squared deviations"""
         parts = cuda.shared.array(PARTS, np.float64)
         v = cuda.local.array(slots, x.dtype)
@@ -46,12 +46,14 @@ def _build_moments(slots, vector):
         if there and lane == 0:
             out[line, 0], out[line, 1] = mean, variance * length
 
-    return _moments
+    return _line_moments
 
 
 def _build_apply(slots, vector):
     @jit
-    def _apply(y, mean, rstd, x, w, b, running_mean, running_var, eps, sd, sn, wd, wn, lines, length, stride, code):
+    def _apply_norm(
+        y, mean, rstd, x, w, b, running_mean, running_var, eps, sd, sn, wd, wn, lines, length, stride, code
+    ):
         """y from statistics that are there: those of x, or running ones, which go into mean and rstd."""
         v = cuda.local.array(slots, x.dtype)
         lane, _, line, there, first, last, step = place(vector, cuda.blockIdx.x, lines, length, stride, code)
@@ -71,12 +73,12 @@ def _build_apply(slots, vector):
                 v[k] = (v[k] - near) * scale + shift
             put(vector, y, v, at, left, step, there)
 
-    return _apply
+    return _apply_norm
 
 
 def _build_whole(slots, vector):
     @jit
-    def _whole(y, mean, rstd, x, w, b, eps, wn, inner, lines, length, stride, code):
+    def _whole_line(y, mean, rstd, x, w, b, eps, wn, inner, lines, length, stride, code):
         """Statistics of each line and the result. A line has weights (line % wn) n ... of n = length / inner channels;
         inner is 0 where n is 1."""
         real = x.dtype.type
@@ -116,7 +118,7 @@ def _build_whole(slots, vector):
                         v[k] += b[j]
             put(vector, y, v, at, left, step, there)
 
-    return _whole
+    return _whole_line
 
 
 @device
@@ -130,7 +132,7 @@ def slopes(v, g, near, plain, product):
 
 def _build_slopes(slots, vector):
     @jit
-    def _slopes(out, dy, x, mean, sd, sn, lines, length, stride, code):
+    def _line_slopes(out, dy, x, mean, sd, sn, lines, length, stride, code):
         """out[line] = sums of dy and of dy (x - near)"""
         zero = x.dtype.type(0)
         parts = cuda.shared.array(PARTS, np.float64)
@@ -148,13 +150,13 @@ def _build_slopes(slots, vector):
         if there and lane == 0:
             out[line, 0], out[line, 1] = first_sum, second_sum
 
-    return _slopes
+    return _line_slopes
 
 
 def _build_combine(slots, vector):
     @jit
-    def _combine(dx, dy, x, w, mean, rstd, tilts, levels, sd, sn, wd, wn, lines, length, stride, code):
-        """dx = a dy + (tilt (x - near) + level); without tilts x has no part in it: Inf or NaN there must not reach dx"""
+    def _combine_lines(dx, dy, x, w, mean, rstd, tilts, levels, sd, sn, wd, wn, lines, length, stride, code):
+        """dx = a dy + (tilt (x - near) + level); without tilts x has no part in it, and its NaN must not reach dx."""
         zero = x.dtype.type(0)
         v, g = cuda.local.array(slots, x.dtype), cuda.local.array(slots, x.dtype)
         _, _, line, there, first, last, step = place(vector, cuda.blockIdx.x, lines, length, stride, code)
@@ -174,12 +176,12 @@ def _build_combine(slots, vector):
                     g[k] *= a
             put(vector, dx, g, at, left, step, there)
 
-    return _combine
+    return _combine_lines
 
 
 def _build_whole_gradient(slots, vector):
     @jit
-    def _whole_gradient(dx, weights, biases, dy, x, w, mean, rstd, wn, lines, length, stride, code):
+    def _whole_line_gradient(dx, weights, biases, dy, x, w, mean, rstd, wn, lines, length, stride, code):
         """dx, and what each line adds to the gradients of its weight and bias."""
         zero = x.dtype.type(0)
         parts = cuda.shared.array(PARTS, np.float64)
@@ -214,7 +216,7 @@ def _build_whole_gradient(slots, vector):
                 g[k] = a * g[k] + (p * (v[k] - near) + q)
             put(vector, dx, g, at, left, step, there)
 
-    return _whole_gradient
+    return _whole_line_gradient
 
 
 MOMENTS, APPLY, WHOLE = versions(_build_moments), versions(_build_apply), versions(_build_whole)
@@ -227,7 +229,7 @@ def start(kernels, laid, stream, *args):
 
 
 @jit
-def _join(mean, rstd, found, channels, pieces, count, eps):
+def _join_lines(mean, rstd, found, channels, pieces, count, eps):
     """Statistics of a channel, one a block, from those of its lines; pieces: neighbouring lines of it. count: elements
     of a line."""
     parts = cuda.shared.array(PARTS, np.float64)
@@ -248,4 +250,4 @@ def _join(mean, rstd, found, channels, pieces, count, eps):
 
 def join(mean, rstd, found, pieces, count, eps, stream):
     """One launch, a block for each statistic."""
-    launch(_join, mean.size, THREADS, stream, mean, rstd, found, mean.size, pieces, count, eps)
+    launch(_join_lines, mean.size, THREADS, stream, mean, rstd, found, mean.size, pieces, count, eps)

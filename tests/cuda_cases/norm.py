@@ -1,12 +1,12 @@
 """Norms: each with and without parameters, gradients that are not wanted, accumulation, and means far from 0."""
 
 import numpy as np
-from helpers import absent, poison
+from helpers import absent
 
 from . import case
 
 # statistics are float64 for rows of either dtype
-DOUBLE = {"_norm", "_norm_gradient", "_columns"}
+DOUBLE = {"_norm", "_norm_gradient", "_norm_columns"}
 EPS = 1e-5
 # (N, D): nothing; a thread, part of a warp, a block, in vectors and one by one; chunks; several lines for each block
 ROWS = [(0, 3), (3, 0), (5, 3), (3, 24), (2, 43), (2, 131), (1, 132), (33, 4), (17, 24)]
@@ -51,5 +51,9 @@ def cases(rng, dtype):
     for name in ("layer", "rms"):
         for shape in ROWS:
             yield from rows(rng, dtype, name, shape)
+    # lines of several chunks on a device
+    x, dy, w, dw = rng.standard_normal((4, 2, 2049)).astype(dtype)
+    args = dw[0], dw[1], dy, x, w[0], *statistics(x, (1,)), False
+    yield case("norm.layer_norm_backward", x, *args, tol=4 * tolerance(dtype))
     yield from rows(rng, dtype, "layer", (3, 43), far=1e4)
     yield from rows(rng, dtype, "layer", (1, 132), far=1e4)

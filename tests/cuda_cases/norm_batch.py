@@ -1,23 +1,24 @@
 """Batch norm: channels of many lines and of one, lines along samples and along positions, given statistics."""
 
 import numpy as np
-from helpers import absent, poison
+from helpers import absent
 
 from . import case
 from .norm import EPS, draw, statistics, tolerance
 
 # statistics are float64 for lines of either dtype
 DOUBLE = {
-    "_moments",
-    "_apply",
-    "_whole",
-    "_slopes",
-    "_combine",
-    "_whole_gradient",
-    "_join",
-    "_use",
-    "_given",
-    "_running",
+    "_line_moments",
+    "_apply_norm",
+    "_whole_line",
+    "_line_slopes",
+    "_combine_lines",
+    "_whole_line_gradient",
+    "_join_lines",
+    "_use_channels",
+    "_use_groups",
+    "_given_statistics",
+    "_running_statistics",
 }
 # (O, C, I): no samples; one line for each channel, across and along; samples in pieces, alone and by twos; positions,
 # one by one, in vectors, in pieces

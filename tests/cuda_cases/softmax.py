@@ -6,7 +6,18 @@ from helpers import poison
 from . import case
 
 # (O, C, I): nothing; part of a warp; a block, in vectors and one by one; chunks that are kept, and that are not; across
-SHAPES = [(0, 3, 1), (3, 0, 2), (5, 3, 1), (3, 24, 1), (2, 43, 1), (1, 200, 1), (1, 129, 1), (2, 3, 5), (1, 11, 3), (1, 40, 3)]
+SHAPES = [
+    (0, 3, 1),
+    (3, 0, 2),
+    (5, 3, 1),
+    (3, 24, 1),
+    (2, 43, 1),
+    (1, 200, 1),
+    (1, 129, 1),
+    (2, 3, 5),
+    (1, 11, 3),
+    (1, 40, 3),
+]
 
 
 def cases(rng, dtype):
