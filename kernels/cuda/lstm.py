@@ -5,6 +5,7 @@ import numpy as np
 from ..recurrent_checks import check_projection
 from . import lstm_resident, lstm_steps
 from .recurrent import (
+    PLAIN,
     add_rows,
     begin_with,
     check_lengths,
@@ -16,15 +17,14 @@ from .recurrent import (
     plain_product,
     rows_of,
     state_gradients,
+    step_before,
     transposed,
 )
-from .recurrent_resident import layout, packed_weights, threads_of_block
+from .recurrent_resident import layout, packed_weights, run
 from .recurrent_tile import ACROSS, grid, height, threads_of_tile
 from .target import empty, kernel, launch, spread
 
 GATES = 4
-# units of a block that computes one sum for each
-PLAIN = 2 * ACROSS
 
 
 def forward(y, hn, cn, gates, c, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, lengths, reverse, stream):
@@ -40,9 +40,7 @@ def forward(y, hn, cn, gates, c, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, length
         packed = packed_weights(w_hh, GATES, found.groups, h, False, stream)
         flat = [a.reshape(-1) for a in (y, hn, cn, given, gates, c, h0, c0, packed)]
         args = *flat, b_hh, lengths, *map(np.int32, (steps, n, h)), reverse
-        shared = found.shared_bytes(GATES, h, itemsize)
-        blocks = -(-n // found.samples)
-        launch(lstm_resident.forward(*found), blocks, threads_of_block(h), stream, *args, shared=shared)
+        run(lstm_resident.forward(*found), found, GATES, h, n, stream, *args)
         return
     states = empty((2, n, p), y.dtype)
     begin_with(states[0], h0, stream)
@@ -82,9 +80,7 @@ def _gates_back(dz, dh, dc, dout, dy, dhn, dcn, c0, w_hh, w_hr, gates, c, length
         packed = packed_weights(w_hh, 1, found.groups, h, True, stream)
         flat = [a.reshape(-1) for a in (dz, dh, dc, dy, dhn, dcn, c0, packed, gates, c)]
         args = *flat, lengths, *map(np.int32, (steps, n, h)), reverse
-        shared = found.shared_bytes(1, h, itemsize)
-        blocks = -(-n // found.samples)
-        launch(lstm_resident.backward(*found), blocks, threads_of_block(h), stream, *args, shared=shared)
+        run(lstm_resident.backward(*found), found, 1, h, n, stream, *args)
         return
     dh, dc = kept(dh, (n, p)), kept(dc, (n, h))
     begin_with(dh, dhn, stream)
@@ -99,7 +95,6 @@ def _gates_back(dz, dh, dc, dout, dy, dhn, dcn, c0, w_hh, w_hr, gates, c, length
     step, blocks = lstm_steps.backward(down, itemsize), grid(n, h, down, PLAIN)
     whole = in_chunks(p, dout, projection) if w_hr.size else in_chunks(GATES * h, dz, w)
     for t in order_of(steps, not reverse):
-        earlier = t + 1 if reverse else t - 1
         depth = GATES * h if previous >= 0 else 0
         if w_hr.size:
             down = height(n, p, PLAIN)
@@ -107,9 +102,7 @@ def _gates_back(dz, dh, dc, dout, dy, dhn, dcn, c0, w_hh, w_hr, gates, c, length
             args = flat_out, flat_dh, flat_dz, flat_dy, states, lengths, *sizes
             launch(lstm_steps.projection_grad(down, itemsize), grid(n, p, down, PLAIN), threads, stream, *args)
             depth = p
-        # beyond the last step in either direction there is none
-        earlier = earlier if earlier < steps else -1
-        args = *flat, lengths, t, previous, earlier, n, h, depth, w_hr.size > 0, whole
+        args = *flat, lengths, t, previous, step_before(t, steps, reverse), n, h, depth, w_hr.size > 0, whole
         launch(step, blocks, threads, stream, *args)
         previous = t
     if previous >= 0:

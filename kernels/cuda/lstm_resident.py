@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from .functions import formulas, tanh
-from .recurrent_resident import GROUP, LANES, place, product
+from .recurrent_resident import GROUP, LANES, clear, place, product, way
 from .target import cuda, device, jit
 
 sigmoid = formulas["sigmoid"]
@@ -62,8 +62,7 @@ def forward(groups, held, samples, width):
         # threads without a unit or sample repeat the last one's and write nothing
         writes = unit < units and sample < count and lane < samples
         lay_down(rest, packed, thread, cuda.blockDim.x)
-        for e in range(thread, elements, cuda.blockDim.x):
-            vectors[e] = zero
+        clear(vectors, elements)
         cuda.syncthreads()
         own = take(packed, thread, cuda.blockDim.x)
         slot = mine * depth + unit
@@ -74,10 +73,7 @@ def forward(groups, held, samples, width):
         if writes:
             vectors[place(slot)] = h
         cuda.syncthreads()
-        row, further, t, on = np.int32(sample), np.int32(count), np.int32(0), np.int32(1)
-        if reverse:
-            row, further = np.int32((steps - 1) * count + sample), np.int32(-count)
-            t, on = np.int32(steps - 1), np.int32(-1)
+        row, further, t, on = way(not reverse, steps, count, sample)
         here, other, following = np.int32(0), np.int32(samples * depth), (zero, zero, zero, zero)
         if steps > 0:
             following = gates_of(given, row * 4 * units + unit, units)
@@ -134,8 +130,7 @@ def backward(groups, held, samples, width):
         sample = cuda.blockIdx.x * samples + mine
         writes = unit < units and sample < count and lane < samples
         lay_down(rest, packed, thread, cuda.blockDim.x)
-        for e in range(thread, elements, cuda.blockDim.x):
-            vectors[e] = zero
+        clear(vectors, elements)
         cuda.syncthreads()
         own = take(packed, thread, cuda.blockDim.x)
         slot = mine * depth + unit
@@ -144,10 +139,7 @@ def backward(groups, held, samples, width):
         dh = dhn[place(sample * units + unit)] if dhn.size > 0 else zero
         dc = dcn[place(sample * units + unit)] if dcn.size > 0 else zero
         first = c0[place(sample * units + unit)] if c0.size > 0 else zero
-        row, further, t, on = np.int32(sample), np.int32(count), np.int32(0), np.int32(1)
-        if not reverse:
-            row, further = np.int32((steps - 1) * count + sample), np.int32(-count)
-            t, on = np.int32(steps - 1), np.int32(-1)
+        row, further, t, on = way(reverse, steps, count, sample)
         here, other = np.int32(0), np.int32(samples * depth)
         kept, now, from_y = (zero, zero, zero, zero), zero, zero
         if steps > 0:

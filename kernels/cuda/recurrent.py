@@ -11,13 +11,14 @@
 The launches of steps have the same arrays every time, and the step as a number, so that they are bound once.
 """
 
-import numpy as np
-
 from .gemm import product
 from .ptx import aligned
+from .recurrent_tile import ACROSS
 from .status import LENGTHS, word
 from .target import SIMULATOR, cuda, empty, jit, launch, spread
 
+# units of a block that computes one sum for each
+PLAIN = 2 * ACROSS
 # a block of the transposition, and of the sums over rows; rows that one thread adds up
 SIDE, DOWN = (4, 2) if SIMULATOR else (32, 8)
 ROWS = 4 if SIMULATOR else 128
@@ -176,10 +177,12 @@ def order_of(steps, reverse):
     return range(steps)[::-1] if reverse else range(steps)
 
 
+def step_before(t, steps, reverse):
+    """The step that left the states which step t began with; -1 if there is none."""
+    return t - 1 if not reverse else t + 1 if t + 1 < steps else -1
+
+
 def kept(array, shape):
     """Where a result goes that is kept, or else room for it."""
     return array if array.size else empty(shape, array.dtype)
 
-
-def no_lengths():
-    return empty(0, np.int64)

@@ -15,7 +15,7 @@ from ..template import define
 from . import target
 from .ptx import VECTOR, load4, shuffle_xor, store4
 from .ptx_recurrent import held_products, holding
-from .target import SIMULATOR, WARP, cuda, device, empty, jit, spread
+from .target import SIMULATOR, WARP, cuda, device, empty, jit, launch, spread
 
 # threads that share a unit; and what they take of the depth at a time
 LANES = 2 if SIMULATOR else 4
@@ -86,6 +86,20 @@ def place(index):
 
 
 @device
+def way(forwards, steps, count, sample):
+    """The first row of a sample, the distance to its next one, the first step, and that to the next step."""
+    if forwards:
+        return np.int32(sample), np.int32(count), np.int32(0), np.int32(1)
+    return np.int32((steps - 1) * count + sample), np.int32(-count), np.int32(steps - 1), np.int32(-1)
+
+
+@device
+def clear(vectors, count):
+    for e in range(cuda.threadIdx.x, count, cuda.blockDim.x):
+        vectors[e] = vectors.dtype.type(0)
+
+
+@device
 def _add_up(a, bit):
     return a + shuffle_xor(a, bit)
 
@@ -143,6 +157,12 @@ def product(sums, groups, held, samples):
         return add_up(parts, lane)
 
     return lay_down, take, multiply
+
+
+def run(kernel, found, sums, units, count, stream, *args):
+    """Launch a version of a kernel, a block for each few samples."""
+    shared = found.shared_bytes(sums, units, args[0].itemsize)
+    launch(kernel, -(-count // found.samples), threads_of_block(units), stream, *args, shared=shared)
 
 
 @jit
