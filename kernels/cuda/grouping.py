@@ -17,7 +17,7 @@ from .scan import scan
 from .target import SIMULATOR, cuda, device, empty, jit
 
 # positions of a chunk
-CHUNK = 5 if SIMULATOR else 32
+CHUNK = 5 if SIMULATOR else 16
 # the place of keys that are behind all
 NOWHERE = LAST >> ABOVE
 
@@ -143,7 +143,7 @@ def _sum_chunks(
         j, end = chunk * CHUNK, min(K, (chunk + 1) * CHUNK)
         before = keys[row + j]
         opened = j > 0 and keys[row + j - 1] >> ABOVE == before >> ABOVE
-        state = zero, np.int64(j), opened, zero
+        began_before, state = opened, (zero, np.int64(j), opened, zero)
         while j < end:
             # loads of four positions together
             k0 = keys[row + j]
@@ -175,7 +175,8 @@ def _sum_chunks(
             else:
                 at = out_at + _target(before, ranks, first) * I
                 _write(out, at, total, accumulate)
-        lefts[chunk * columns + c] = left
+        if began_before:
+            lefts[chunk * columns + c] = left
         c += cuda.gridDim.y * cuda.blockDim.x
 
 
