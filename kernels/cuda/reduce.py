@@ -237,7 +237,7 @@ def _spread(dx, dy, rows, columns, R, scale):
                 j += step
 
 
-def _backward(dx, dy, scale, stream):
+def _to_all(dx, dy, scale, stream):
     O, R, I = dx.shape
     rows, columns, repeat = (O, R, 0) if I == 1 else (O * R, I, R)
     over_rows(_spread, rows, columns, stream, dx.reshape(-1), dy.reshape(-1), rows, columns, repeat, scale)
@@ -246,13 +246,13 @@ def _backward(dx, dy, scale, stream):
 @kernel
 def sum_backward(dx, dy, stream=0):
     """One launch."""
-    _backward(dx, dy, dy.dtype.type(1), stream)
+    _to_all(dx, dy, dy.dtype.type(1), stream)
 
 
 @kernel
 def mean_backward(dx, dy, stream=0):
     """One launch."""
-    _backward(dx, dy, dy.dtype.type(1 / max(1, dx.shape[1])), stream)
+    _to_all(dx, dy, dy.dtype.type(1 / max(1, dx.shape[1])), stream)
 
 
 @jit
