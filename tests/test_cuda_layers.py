@@ -296,3 +296,19 @@ def test_gradients_are_clipped():
         found.append([norm.item(), *[_host(p.grad) for p in layer.parameters()]])
     for got, want in zip(found[1], found[0], strict=True):
         close(np.asarray(got), np.asarray(want), 1e-5)
+
+
+def test_fit_moves_its_batches():
+    from hotloop import train
+
+    x, y = normal(12, 4), labels(3, 12)
+    histories = []
+    for device in ("cpu", "cuda"):
+        model = nn.Linear(4, 3)
+        model.weight.data, model.bias.data = normal(3, 4), normal(3)
+        model.to(device)
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        options = dict(validation=(x, y), epochs=2, batch_size=5, metrics="accuracy", seed=0, verbose=False)
+        histories.append(train.fit(model, nn.CrossEntropyLoss(), optimizer, (x, y), **options))
+    for name in ("loss", "val_loss", "val_accuracy"):
+        close(np.array(histories[1][name]), np.array(histories[0][name]), 1e-5, name)

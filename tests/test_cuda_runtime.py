@@ -241,3 +241,28 @@ def test_the_doctor_knows_what_does_not_fit(driver, toolkit, words):
     assert len(found) == len(words)
     for pattern, sentence in zip(words, found, strict=True):
         assert re.search(pattern, sentence), sentence
+
+
+def test_memory_of_another_device_is_refused(cuda, monkeypatch):
+    class Elsewhere:
+        __cuda_array_interface__ = {"shape": (3,), "typestr": "<f4", "data": (16, False), "version": 3, "strides": None}
+
+    def refuse(*args, **kwargs):
+        raise RuntimeError("CUDA_ERROR_INVALID_VALUE")
+
+    monkeypatch.setattr(cuda.target.cuda, "as_cuda_array", refuse)
+    with pytest.raises(ValueError, match="expected memory of the current CUDA device.*INVALID_VALUE"):
+        cuda.adopt(Elsewhere())
+
+
+def test_without_a_device_it_says_so():
+    """No driver, or no numba-cuda: what to do is in the words."""
+    from helpers import python
+
+    code = (
+        "import hotloop\nfrom hotloop import nn\n"
+        "try:\n    nn.Linear(2, 1).to('cuda')\nexcept RuntimeError as e:\n    print(e)\n"
+        "assert not hotloop.cuda.is_available() and hotloop.cuda.device_count() == 0"
+    )
+    environment = {"NUMBA_ENABLE_CUDASIM": "0", "CUDA_VISIBLE_DEVICES": "", "NUMBA_DISABLE_CUDA": "1"}
+    assert "python -m hotloop doctor" in python("-c", code, env=environment)

@@ -62,7 +62,11 @@ def adopt(array):
                 f"expected a CUDA array, got {type(array).__module__}.{type(array).__name__}; kernels.cuda.to_device "
                 "or Tensor.to('cuda') copies it to the device"
             )
-        array = cuda.as_cuda_array(array, sync=False)
+        try:
+            array = cuda.as_cuda_array(array, sync=False)
+        except Exception as error:
+            # the driver does not know the address here
+            raise ValueError(f"expected memory of the current CUDA device, got other memory: {error}") from None
     return Array(array, pointer_of(array), array.shape, array.dtype, array.strides, array)
 
 
