@@ -34,7 +34,7 @@ def _taps(taps, weights, size, step, mode, align_corners):
         if mode != CUBIC:
             place = max(place, zero)
         # torch rounds to float32 before it rounds down
-        index = min(math.floor(np.float32(place + half if mode == NEAREST_EXACT else place)), size - 1)
+        index = min(np.int64(math.floor(np.float32(place + half if mode == NEAREST_EXACT else place))), size - 1)
         rest = min(max(place - F(index), zero), one)
         if mode <= NEAREST_EXACT:
             taps[0, o], weights[0, o] = index, narrow(weights, one)
