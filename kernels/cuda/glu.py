@@ -53,15 +53,15 @@ def _glu_gradient(dx, dy, x, half):
 @kernel(half=True)
 def glu_backward(dx, dy, x, stream=0):
     """One launch."""
-    _backward(dx, dy, x, stream)
+    _in_parts(dx, dy, x, stream)
 
 
-def _backward(dx, dy, x, stream):
+def _in_parts(dx, dy, x, stream):
     rows = dy.shape[0]
     if dy.size >= MOST and rows > 1:
         # too many for indices of 32 bits: in two
         for part in (slice(rows // 2), slice(rows // 2, rows)):
-            _backward(dx[part], dy[part], x[part], stream)
+            _in_parts(dx[part], dy[part], x[part], stream)
         return
     flat = [m.reshape(-1) for m in (dx, dy, x)]
     launch(_glu_gradient, -(-dy.size // STEP), THREADS, stream, *flat, dy.shape[1] * dy.shape[2])

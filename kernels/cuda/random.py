@@ -10,9 +10,12 @@ from .. import philox as formulas
 from .functions import log, sqrt
 from .maps import define_map, launch_map
 from .ptx import rounded_product
-from .target import device, jit, kernel, launch
+from .target import SIMULATOR, cuda, device, empty, jit, kernel, launch
 
 _MASK, _HALF, _ZERO, _ONE = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(0), np.uint64(1)
+
+# threads of the block that shuffles
+SHUFFLERS = 8 if SIMULATOR else 1024
 
 philox = device(formulas.philox)
 high_product = device(formulas.high_product)
@@ -179,16 +182,63 @@ def randint_forward(y, state, low, high, stream=0):
     launch_map(_randint, stream, y, low, np.uint64(high - low), state)
 
 
+@device
+def place(w, i):
+    return np.int64(high_product(w, np.uint64(i + 1)))
+
+
+@device
+def four_from(i):
+    return i, i + 1, i + 2, i + 3
+
+
+_NOBODY = 2**31 - 1
+
+_places = define_map(
+    globals(),
+    "_places",
+    {"y": "index", "places": "place(w, index)", "claims": "nobody"},
+    [],
+    [],
+    {**DRAWN, "place": place, "four_from": four_from, "nobody": _NOBODY},
+    {**LONG["takes"], "index": "four_from(i{part})"},
+    LONG["parameters"],
+)
+
+
 @jit
-def _permutation(y, state):
-    for i in range(y.size):
-        y[i] = i
-    for i in range(y.size - 1, 0, -1):
-        j = np.int64(high_product(long_word(state, i), np.uint64(i + 1)))
-        y[i], y[j] = y[j], y[i]
+def _exchange(y, places, claims):
+    """Fisher and Yates' exchanges, as many at once as there are threads; those that meet an earlier one wait for it.
+
+    A thread claims its two places with the number of its exchange among these; the least number has a place. What was
+    claimed in earlier rounds is larger, and so forgotten.
+    """
+    thread = cuda.threadIdx.x
+    key = _NOBODY // SHUFFLERS * SHUFFLERS - SHUFFLERS + thread
+    first = y.size - 1
+    while first > 0:
+        i = first - thread
+        waits = i > 0
+        j = places[i] if waits else 0
+        while cuda.syncthreads_or(np.int32(waits)):
+            if waits:
+                cuda.atomic.min(claims, i, key)
+                cuda.atomic.min(claims, j, key)
+            cuda.syncthreads()
+            if waits and claims[i] == key and claims[j] == key:
+                y[i], y[j] = y[j], y[i]
+                waits = False
+            key -= SHUFFLERS
+        first -= SHUFFLERS
 
 
 @kernel
 def permutation_forward(y, state, stream=0):
-    """One thread: the shuffle is serial. Right, and slow."""
-    launch(_permutation, 1, 1, stream, y, state)
+    """Two launches: all places are drawn at once; then one block exchanges, with the result of the serial shuffle."""
+    n = y.size
+    if n >= _NOBODY:
+        raise ValueError(f"permutation_forward: y: expected fewer than {_NOBODY} elements, got {n}")
+    places, claims = empty((n,), np.int32), empty((n,), np.int32)
+    launch_map(_places, stream, y, places, claims, state)
+    if n > 1:
+        launch(_exchange, 1, SHUFFLERS, stream, y, places, claims)
