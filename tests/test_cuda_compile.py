@@ -20,6 +20,7 @@ class Compiled(NamedTuple):
     registers: int
     spilled: int  # bytes stored to local memory for want of registers
     shared: int
+    said: str  # by the assembler
 
 
 def without_compiler():
@@ -44,12 +45,16 @@ class Compiler:
     """Compiles what public kernels launch; `run(path, args)` gives {name of device function: [Compiled]}."""
 
     def __init__(self, monkeypatch):
-        from hotloop.kernels.cuda import memory, status, target
+        from hotloop.kernels.cuda import memory, status, target, tensor_map
         from numba.cuda import dispatcher
 
         device = python_types.SimpleNamespace(compute_capability=HOPPER[:2], id=0)
         monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
         monkeypatch.setattr(target, "launch", self.launch)
+        monkeypatch.setattr(target, "multiprocessors", lambda: 132)
+        # the driver's, where there is one
+        monkeypatch.setattr(tensor_map, "describe", lambda *description: np.uint64(0))
+        monkeypatch.setattr(tensor_map, "_known", {})
         # where arrays begin: on a boundary that wide loads want, or off it
         self.address = 256
         monkeypatch.setattr(memory, "take", lambda size: (self.address, self))
@@ -123,7 +128,7 @@ class Compiler:
         registers = int(re.search(r"Used (\d+) registers", said)[1])
         spilled = int(re.search(r"(\d+) bytes spill stores", said)[1])
         shared = re.search(r"(\d+) bytes smem", said)
-        return Compiled(ptx, registers, spilled, int(shared[1]) if shared else 0)
+        return Compiled(ptx, registers, spilled, int(shared[1]) if shared else 0, said)
 
 
 @pytest.fixture

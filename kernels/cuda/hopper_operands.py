@@ -10,7 +10,7 @@ from .ptx_hopper import high_half
 from .target import SIMULATOR, cuda, empty, jit, launch
 
 # a block brings a square of numbers to shared memory and writes it turned, or as it was
-SIDE, LINES = (4, 2) if SIMULATOR else (32, 8)
+SIDE, LINES = 32, 2 if SIMULATOR else 8
 BOUNDARY = 16
 
 
