@@ -7,7 +7,7 @@ from .target import kernel
 BEGIN = """
 t = steps_before(step) + 1
 lr, beta1, beta2, eps, weight_decay = hyper[0], hyper[1], hyper[2], hyper[3], hyper[4]
-step_size, root = lr / (1 - beta1**t), 1 / sqrt(1 - beta2**t)
+step_size, root = lr / (1 - power(beta1, t)), 1 / sqrt(1 - power(beta2, t))
 fresh1, fresh2 = 1 - beta1, 1 - beta2
 keep = 1 - lr * weight_decay if decoupled else 1.0
 factor, bound, decay, l1 = pulled(hyper, 5, 0.0 if decoupled else weight_decay, maximize)

@@ -6,7 +6,7 @@ from .target import kernel
 
 BEGIN = """
 t = steps_before(step) + 1
-step_size, fresh1, beta2, eps = hyper[0] / (1 - hyper[1]**t), 1 - hyper[1], hyper[2], hyper[3]
+step_size, fresh1, beta2, eps = hyper[0] / (1 - power(hyper[1], t)), 1 - hyper[1], hyper[2], hyper[3]
 factor, bound, decay, l1 = pulled(hyper, 5, hyper[4], maximize)
 """
 # a NaN in either takes over, as in torch.maximum

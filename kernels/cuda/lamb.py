@@ -7,6 +7,7 @@ from .passes import define_pass, run, sums_of
 from .rule import PULL, check
 from .rule import counted as counted  # for the lines below, as the next
 from .rule import descent as descent
+from .rule import power as power
 from .rule import pulled as pulled
 from .rule import sqrt as sqrt
 from .rule import steps_before as steps_before
@@ -15,7 +16,7 @@ from .target import kernel
 BEGIN = """
 t = steps_before(step) + 1
 lr, beta1, beta2, eps, weight_decay = hyper[0], hyper[1], hyper[2], hyper[3], hyper[4]
-correction, root = 1 / (1 - beta1**t), 1 / sqrt(1 - beta2**t)
+correction, root = 1 / (1 - power(beta1, t)), 1 / sqrt(1 - power(beta2, t))
 """
 NUMBERS = ("correction", "root", "eps", "weight_decay")
 # an infinite parameter is not multiplied by no decay

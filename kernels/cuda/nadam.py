@@ -12,7 +12,7 @@ following = beta1 * (1 - 0.5 * 0.96 ** ((t + 1) * hyper[5]))
 product = mu_product[0] * now
 by_gradient = lr * (1 - now) / (1 - product)
 by_average = lr * following / (1 - product * following)
-root, fresh1, fresh2 = 1 / sqrt(1 - beta2**t), 1 - beta1, 1 - beta2
+root, fresh1, fresh2 = 1 / sqrt(1 - power(beta2, t)), 1 - beta1, 1 - beta2
 keep = 1 - lr * weight_decay if decoupled else 1.0
 factor, bound, decay, l1 = pulled(hyper, 6, 0.0 if decoupled else weight_decay, maximize)
 """

@@ -7,10 +7,10 @@ from .target import kernel
 BEGIN = """
 t = steps_before(step) + 1
 lr, beta1, beta2, eps, weight_decay = hyper[0], hyper[1], hyper[2], hyper[3], hyper[4]
-power = beta2**t
-step_size, correction = lr / (1 - beta1**t), 1 - power
+faded = power(beta2, t)
+step_size, correction = lr / (1 - power(beta1, t)), 1 - faded
 R = 2 / (1 - beta2) - 1
-r = R - 2 * t * power / correction
+r = R - 2 * t * faded / correction
 adaptive = 1.0 if r > 5 else 0.0
 if r > 5:
     step_size *= sqrt(correction * (r - 4) * (r - 2) * R / ((R - 4) * (R - 2) * r))

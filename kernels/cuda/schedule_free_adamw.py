@@ -8,7 +8,7 @@ BEGIN = """
 t = steps_before(step) + 1
 lr, beta1, beta2, eps, weight_decay = hyper[0], hyper[1], hyper[2], hyper[3], hyper[4]
 first, fresh2 = 1.0 if t == 1 else 0.0, 1 - beta2
-rate = lr * sqrt(1 - beta2**t)
+rate = lr * sqrt(1 - power(beta2, t))
 if t < hyper[5]:
     rate *= t / hyper[5]
 largest = max(lr_max[0], rate)

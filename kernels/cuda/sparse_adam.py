@@ -3,7 +3,7 @@
 from . import status
 from .functions import sqrt
 from .passes import MOST
-from .rule import check, counted, steps_before
+from .rule import check, counted, power, steps_before
 from .sgd import refused_row
 from .target import THREADS, WARP, cuda, jit, kernel, launch
 
@@ -16,7 +16,7 @@ def _rows(param, exp_avg, exp_avg_sq, rows, values, step, hyper, maximize, probl
     numbers = cuda.shared.array(NUMBERS, param.dtype)
     if cuda.threadIdx.x == 0:
         t = steps_before(step) + 1
-        numbers[0] = real(hyper[0] * sqrt(1 - hyper[2] ** t) / (1 - hyper[1] ** t))
+        numbers[0] = real(hyper[0] * sqrt(1 - power(hyper[2], t)) / (1 - power(hyper[1], t)))
         numbers[1], numbers[2], numbers[3] = real(1 - hyper[1]), real(1 - hyper[2]), real(hyper[3])
     cuda.syncthreads()
     step_size, fresh1, fresh2, eps = numbers[0], numbers[1], numbers[2], numbers[3]
