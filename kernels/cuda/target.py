@@ -156,6 +156,8 @@ def refuse_while_recording(what):
 
 # (kernel, grid, block, stream, shared) -> the kernel bound to them: Numba takes microseconds to bind
 _bound: dict = {}
+# (kernel, types) -> bytes of shared memory that it may have
+_allowed: dict = {}
 _MOST_BOUND = 4096
 
 
@@ -208,8 +210,10 @@ def _allow_shared(function, shared, args):
     """Let a kernel have more shared memory than 48 KB: Numba has no word for it, the driver has."""
     from cuda.bindings import driver
 
-    compiled = function.compile(tuple(map(function.typeof_pyval, args)))
-    handle = compiled._codelibrary.get_cufunc().handle
+    signature = tuple(map(function.typeof_pyval, args))
+    handle = function.compile(signature)._codelibrary.get_cufunc().handle
+    # a launch of less must not take it from one of more that is bound already
+    shared = _allowed[function, signature] = max(shared, _allowed.get((function, signature), 0))
     attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     (status,) = driver.cuKernelSetAttribute(attribute, shared, handle, cuda.get_current_device().id)
     if status != driver.CUresult.CUDA_SUCCESS:
