@@ -6,7 +6,7 @@ import numpy as np
 
 from . import hopper, tile_launch
 from .target import cuda, empty, jit, kernel, spread
-from .tile import CHUNK_BYTES, FUSED, LONG, MATRIX, STORE, TURNED
+from .tile import CHUNK_BYTES, FUSED, LONG, LONG_TURNED, MATRIX, STORE, TURNED
 
 # matrices of one launch: the third axis of a grid
 MOST_MATRICES = 65535
@@ -51,7 +51,7 @@ def side(matrices, turned):
         *map(np.int32, matrices.shape[:0:-1] if turned else matrices.shape[1:]),
     )
     # offsets in a matrix have 32 bits
-    operand = TURNED if turned else LONG if values[0] >= 2**32 else MATRIX
+    operand = ((MATRIX, LONG), (TURNED, LONG_TURNED))[bool(turned)][int(values[0]) >= 2**32]
     row = matrices.shape[2] * matrices.itemsize
     chunks = row % CHUNK_BYTES == 0 and matrices.pointer % CHUNK_BYTES == 0
     return tile_launch.Side(matrices.reshape(-1), operand, values, chunks)

@@ -10,7 +10,9 @@ if SIMULATOR:
     from .simulated_tile import (
         commit_copies,
         copy_chunk,
+        copy_chunk_if,
         copy_element,
+        copy_element_if,
         fragment_loads,
         fragment_stores,
         slice_product,
@@ -37,31 +39,47 @@ else:
         pointer = builder.addrspacecast(pointer, ir.PointerType(data.type.pointee, 3))
         return builder.trunc(builder.ptrtoint(pointer, ir.IntType(64)), ir.IntType(32))
 
-    def _copy(text, size_of):
+    def _copies(cache, size_of):
+        """Two copies: by offset, none where it is negative, and by offset and condition."""
+        copied = f"cp.async.{cache} [$0], [$1], {{size}}, "
+
+        def emit(context, builder, signature, args, text, letter, last):
+            to = _shared_address(builder, context, signature.args[0], args[0], args[1])
+            data = context.make_array(signature.args[2])(context, builder, args[2]).data
+            offset = context.cast(builder, args[4], signature.args[4], types.int64)
+            begin = builder.ptrtoint(builder.gep(builder.gep(data, [args[3]]), [offset]), ir.IntType(64))
+            function = ir.FunctionType(ir.VoidType(), [to.type, begin.type, last.type])
+            text = text.format(size=size_of(signature.args[2].dtype))
+            builder.call(ir.InlineAsm(function, text, f"r,l,{letter},~{{memory}}", side_effect=True), [to, begin, last])
+            return context.get_dummy_value()
+
         @intrinsic
         def copy(typingctx, shared, at, array, base, offset):
+            bits = offset.bitwidth
+            text = (
+                f"{{{{ .reg .pred p; .reg .b32 n; setp.ge.s{bits} p, $2, 0; selp.b32 n, {{size}}, 0, p; {copied}n; }}}}"
+            )
+
             def codegen(context, builder, signature, args):
-                word, wide = ir.IntType(32), ir.IntType(64)
-                to = _shared_address(builder, context, signature.args[0], args[0], args[1])
-                data = context.make_array(signature.args[2])(context, builder, args[2]).data
-                begin = builder.ptrtoint(builder.gep(builder.gep(data, [args[3]]), [args[4]]), wide)
-                size = size_of(signature.args[2].dtype)
-                outside = builder.icmp_signed("<", args[4], ir.Constant(wide, 0))
-                count = builder.select(outside, ir.Constant(word, 0), ir.Constant(word, size))
-                function = ir.FunctionType(ir.VoidType(), [word, wide, word])
-                line = text.format(size=size)
-                assembly = ir.InlineAsm(function, line, "r,l,r,~{memory}", side_effect=True)
-                builder.call(assembly, [to, begin, count])
-                return context.get_dummy_value()
+                return emit(context, builder, signature, args, text, "r" if bits == 32 else "l", args[4])
 
-            return types.void(shared, types.int64, array, types.int64, types.int64), codegen
+            return types.void(shared, types.int64, array, types.int64, offset), codegen
 
-        return copy
+        @intrinsic
+        def copy_if(typingctx, shared, at, array, base, offset, inside):
+            def codegen(context, builder, signature, args):
+                count = ir.Constant(ir.IntType(32), size_of(signature.args[2].dtype))
+                last = builder.select(args[5], count, ir.Constant(count.type, 0))
+                return emit(context, builder, signature, args, copied + "$2;", "r", last)
+
+            return types.void(shared, types.int64, array, types.int64, offset, types.boolean), codegen
+
+        return copy, copy_if
 
     # 16 bytes, past L1; the rest of the line comes to L2
-    copy_chunk = _copy("cp.async.cg.shared.global.L2::128B [$0], [$1], {size}, $2;", lambda kind: 16)
+    copy_chunk, copy_chunk_if = _copies("cg.shared.global.L2::128B", lambda kind: 16)
     # one element of 4 or 8 bytes
-    copy_element = _copy("cp.async.ca.shared.global [$0], [$1], {size}, $2;", lambda kind: kind.bitwidth // 8)
+    copy_element, copy_element_if = _copies("ca.shared.global", lambda kind: kind.bitwidth // 8)
 
     def slice_product(depth, left, right):
         """multiply(sums, shared, at_left, at_right): sums[r, c] + sum over k < depth of left[k, r] * right[k, c].
@@ -132,8 +150,8 @@ else:
     def fragment_loads(turned):
         """load(shared, indices): fragments of 16 lines by 32 bytes of depth, four registers each.
 
-        Lane l names where the 16 bytes of line l % 8 of a quarter begin; quarters l // 8: lines 0 .. 7 and 8 .. 15,
-        then both in the second half of the depth. turned: the 16 bytes are 8 lines at k = l % 8 of the quarter.
+        Lane l names where the 16 bytes of line l % 8 of quarter l // 8 begin, which become register l // 8. turned: the
+        16 bytes are 8 lines at k = l % 8 of the quarter.
         """
         turn = ".trans" if turned else ""
         return _loads(f"ldmatrix.sync.aligned.m8n8.x4{turn}.shared.b16 {{$0,$1,$2,$3}}, [$4];", 4)
@@ -163,7 +181,8 @@ else:
     def _split(builder, register):
         """(big, small): the float32 in a register rounded to TF32, and what that leaves, of which mma takes 11 bits."""
         real, word = ir.FloatType(), ir.IntType(32)
-        big = _rounded(builder, register)
+        # half away from zero, as cvt.rna; a NaN that this loses is in what it leaves
+        big = builder.and_(builder.add(register, ir.Constant(word, 0x1000)), ir.Constant(word, 0xFFFFE000))
         small = builder.fsub(builder.bitcast(register, real), builder.bitcast(big, real))
         return big, builder.bitcast(small, word)
 
@@ -173,7 +192,7 @@ else:
 
         sums   of the 16 x 8 parts of the tile, row by row of parts, this lane's four: (row g, columns 2t and 2t + 1),
                then row g + 8; g = lane // 4, t = lane % 4
-        left   `down` fragments, right: `across` of them, as fragment_loads gives them
+        left   `down` fragments of rows, right: `across` of columns, see tile_mma.py
         kind   "bf16", "f16", "tf32": what the registers hold, float32 for the last
                "tf32x3": float32 by three products of what TF32 takes of it and what it leaves. The tensor core does
                not round its sums to nearest; here each step's are added outside of it
@@ -186,8 +205,7 @@ else:
                     [builder.extract_value(value, i) for i in range(len(given))]
                     for value, given in zip(args, signature.args, strict=True)
                 )
-                # a fragment of the right is two of mma's B: lines 0 .. 7 and 8 .. 15
-                columns = [(4 * f + half, 4 * f + half + 2) for f in range(across) for half in (0, 1)]
+                columns = [(2 * n, 2 * n + 1) for n in range(2 * across)]
                 if kind == "tf32":
                     left, right = ([_rounded(builder, register) for register in side] for side in (left, right))
                 if kind == "tf32x3":

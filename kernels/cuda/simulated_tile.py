@@ -18,7 +18,7 @@ def _copies():
 
 
 def _copy(shared, at, array, base, offset, count):
-    _copies()[1].append((shared, at, array, base + offset if offset >= 0 else -1, count))
+    _copies()[1].append((shared, at, array, int(base) + int(offset) if offset >= 0 else -1, count))
 
 
 def copy_element(shared, at, array, base, offset):
@@ -29,6 +29,15 @@ def copy_element(shared, at, array, base, offset):
 def copy_chunk(shared, at, array, base, offset):
     """The same for 16 bytes."""
     _copy(shared, at, array, base, offset, 16 // array.dtype.itemsize)
+
+
+def copy_element_if(shared, at, array, base, offset, inside):
+    """The same with a condition in the place of a sign."""
+    copy_element(shared, at, array, base, offset if inside else -1)
+
+
+def copy_chunk_if(shared, at, array, base, offset, inside):
+    copy_chunk(shared, at, array, base, offset if inside else -1)
 
 
 def commit_copies():
@@ -110,12 +119,13 @@ def _cut(x):
     return (x.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
 
 
-def _lines(everyone, count, dtype):
-    """Fragments of a warp as a matrix, (16 * count, depth of a step), from every lane's registers."""
+def _lines(everyone, count, dtype, rows):
+    """Fragments of a warp, of rows or columns, as a matrix (16 * count, depth of a step), from all lanes' registers."""
     registers = np.array(everyone, np.uint32).reshape(8, 4, count, 4)
     elements = registers.view(dtype).reshape(8, 4, count, 2, 2, -1)
     # (g, t, fragment, half of the depth, half of the lines, element) -> (fragment, half, g; half of depth, t, element)
-    return elements.transpose(2, 4, 0, 3, 1, 5).reshape(16 * count, -1)
+    # of columns, halves of the depth come before those of the lines
+    return elements.transpose((2, 4, 0, 3, 1, 5) if rows else (2, 3, 0, 4, 1, 5)).reshape(16 * count, -1)
 
 
 @functools.cache
@@ -124,8 +134,8 @@ def tensor_product(kind, down, across):
 
     def multiply(sums, left, right):
         everyone, lane = _of_warp((left, right))
-        a = _lines([both[0] for both in everyone], down, dtype).astype(np.float32)
-        b = _lines([both[1] for both in everyone], across, dtype).astype(np.float32)
+        a = _lines([both[0] for both in everyone], down, dtype, True).astype(np.float32)
+        b = _lines([both[1] for both in everyone], across, dtype, False).astype(np.float32)
         if kind == "tf32x3":
             big_a, big_b = _rounded(a), _rounded(b)
             small_a, small_b = _cut(a - big_a), _cut(b - big_b)

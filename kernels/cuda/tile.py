@@ -35,6 +35,8 @@ class Operand(NamedTuple):
                 and must then give a state of some line that exists (its results are not stored)
     place       (state, k, *parameters) -> offset of the element in the array, or -1: it counts as 0 (k past the end
                 of the depth, padding)
+    inside      (state, k, *parameters) -> whether the element is there, if place does not say it: cheaper where many
+                copies have the same answer
 
     Chunks: where the core is asked for `chunks` of this operand, the offset is that of 16 bytes along `contiguous`,
     begins at a multiple of 16 bytes, and all of the chunk is there, or none.
@@ -46,6 +48,7 @@ class Operand(NamedTuple):
     begin: Any
     line: Any
     place: Any
+    inside: Any = None
 
 
 class Output(NamedTuple):
@@ -82,8 +85,13 @@ def tile_order(block, down, across):
 
 
 @device
-def _matrix_begin(g, stride, lines, depth):
+def _begin(g, stride, lines, depth):
     return g * stride
+
+
+@device
+def _inside(state, k, stride, lines, depth):
+    return k < depth
 
 
 @device
@@ -93,12 +101,7 @@ def _matrix_line(i, stride, lines, depth):
 
 @device
 def _matrix_place(state, k, stride, lines, depth):
-    return state + k if k < depth else -1
-
-
-@device
-def _long_line(i, stride, lines, depth):
-    return np.int64(i if i < lines else 0) * depth
+    return np.uint32(state + np.uint32(k))
 
 
 @device
@@ -108,15 +111,36 @@ def _turned_line(i, stride, lines, depth):
 
 @device
 def _turned_place(state, k, stride, lines, depth):
-    return state + k * lines if k < depth else -1
+    return np.uint32(state + np.uint32(k) * np.uint32(lines))
+
+
+@device
+def _long_line(i, stride, lines, depth):
+    return np.int64(i if i < lines else 0) * depth
+
+
+@device
+def _long_place(state, k, stride, lines, depth):
+    return state + k
+
+
+@device
+def _long_turned_line(i, stride, lines, depth):
+    return np.int64(i if i < lines else 0)
+
+
+@device
+def _long_turned_place(state, k, stride, lines, depth):
+    return state + np.int64(k) * lines
 
 
 _EXTENTS = ("stride", "lines", "depth")
 # (lines, depth), and (depth, lines); stride: from one matrix of a stack to the next
-MATRIX = Operand("matrix", DEPTH, _EXTENTS, _matrix_begin, _matrix_line, _matrix_place)
+MATRIX = Operand("matrix", DEPTH, _EXTENTS, _begin, _matrix_line, _matrix_place, _inside)
+TURNED = Operand("turned", LINES, _EXTENTS, _begin, _turned_line, _turned_place, _inside)
 # the same where a matrix has 2**32 elements or more
-LONG = MATRIX._replace(name="long", line=_long_line)
-TURNED = Operand("turned", LINES, _EXTENTS, _matrix_begin, _turned_line, _turned_place)
+LONG = MATRIX._replace(name="long", line=_long_line, place=_long_place)
+LONG_TURNED = TURNED._replace(name="long turned", line=_long_turned_line, place=_long_turned_place)
 
 
 @device

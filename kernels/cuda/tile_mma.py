@@ -8,8 +8,9 @@ the line or of k), so that neither the copies nor the loads below meet in a bank
     [k][line], 16 bits       chunk ^ (k % 8)             ldmatrix.trans
     [k][line], float32       chunk ^ (k % 4 * 2)         single words; ldmatrix does not transpose them
 
-A fragment is 16 lines by 32 bytes of depth, four registers a lane, for either operand: lines g, g + 8, then the same
-lines in the second half of the depth, g = lane // 4. Two of them are the A of mma.m16n8, one is two of its B.
+A fragment is 16 lines by 32 bytes of depth, four registers a lane. As the A of mma.m16n8 they are lines g and g + 8,
+then the same lines in the second half of the depth, g = lane // 4; as two of its Bs, line g in both halves of the
+depth, then line g + 8: registers of an operand of mma must follow each other, or they are moved for every product.
 """
 
 import functools
@@ -92,23 +93,24 @@ def _fragments(side, operand, itemsize, lines, fragments, begin):
     vector, depth = CHUNK_BYTES // itemsize, LINE_BYTES // itemsize
     first = f"warp_{'row' if side == 'a' else 'column'} * {16 * fragments}"
     own = range(fragments)
+    # which eight lines and which half of the depth a quarter of the lanes names
+    lower, second = ("lane // 8 % 2", "lane // 16") if side == "a" else ("lane // 16", "lane // 8 % 2")
     if operand.contiguous == DEPTH:
-        chunk = f"(lane // 16 ^ lane // 2 % 4) * {vector}"
-        setup = [
-            f"{side}_0 = {begin} + ({first} + lane % 16) * {depth} + {chunk}",
-            f"{side}_1 = {side}_0 ^ {2 * vector}",
-        ]
+        line, chunk = f"{first} + lane % 8 + {lower} * 8", f"({second} ^ lane // 2 % 4) * {vector}"
+        setup = [f"{side}_0 = {begin} + ({line}) * {depth} + {chunk}", f"{side}_1 = {side}_0 ^ {2 * vector}"]
         return setup, [[f"at + {side}_{step} + {16 * depth * m}" for m in own] for step in (0, 1)]
     if itemsize == 2:
-        k = f"(lane % 8 + lane // 16 * 8) * {lines}"
-        setup = [f"{side}_{m} = {begin} + {k} + ({first} + {16 * m} + lane // 8 % 2 * 8 ^ lane % 8 * 8)" for m in own]
+        k = f"(lane % 8 + {second} * 8) * {lines}"
+        setup = [f"{side}_{m} = {begin} + {k} + ({first} + {16 * m} + {lower} * 8 ^ lane % 8 * 8)" for m in own]
         return setup, [[f"at + {side}_{m} + {step * 16 * lines}" for m in own] for step in (0, 1)]
     setup = [
         f"{side}_{q} = {begin} + lane % 4 * {lines} + ({first} + {8 * q} ^ lane % 4 * 8) + lane // 4"
         for q in range(2 * fragments)
     ]
+    # (lines, depth) of a fragment's four words
+    quarters = ((0, 0), (1, 0), (0, 1), (1, 1)) if side == "a" else ((0, 0), (0, 1), (1, 0), (1, 1))
     return setup, [
-        [f"at + {side}_{2 * m + q % 2} + {(step * 8 + q // 2 * 4) * lines}" for m in own for q in range(4)]
+        [f"at + {side}_{2 * m + low} + {(step * 8 + half * 4) * lines}" for m in own for low, half in quarters]
         for step in (0, 1)
     ]
 

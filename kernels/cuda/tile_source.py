@@ -8,7 +8,7 @@ warp at a time, so that stores follow the order of y and the epilogue is inlined
 import numpy as np
 
 from .ptx import load4, store4
-from .ptx_tile import commit_copies, copy_chunk, copy_element, waiting
+from .ptx_tile import commit_copies, copy_chunk, copy_chunk_if, copy_element, copy_element_if, waiting
 from .target import cuda, jit
 from .tile import DEPTH, tile_order
 
@@ -27,28 +27,32 @@ def {name}(y, a, b, {arrays}rows, columns, slices, {scalars}):
 {setup}
     first = split * slices
     sums = ZEROS
-    for s in range(slices + {ahead}):
-        if s >= {ahead}:
-            wait_copies()
-            cuda.syncthreads()
+    for s in range({ahead}):
         if s < slices:
-            start, to = np.int32((first + s) * {depth}), np.int32(np.uint32(s) % np.uint32({stages}) * {stage})
+            start, to = np.int32((first + s) * {depth}), np.int32(s * {stage})
 {bring}
         commit_copies()
-        if s >= {ahead}:
-            at = np.int32(np.uint32(s - {ahead}) % np.uint32({stages}) * {stage})
+    for s in range(slices):
+        wait_copies()
+        cuda.syncthreads()
+        if s + {ahead} < slices:
+            start = np.int32((first + s + {ahead}) * {depth})
+            to = np.int32(np.uint32(s + {ahead}) % np.uint32({stages}) * {stage})
+{bring}
+        commit_copies()
+        at = np.int32(np.uint32(s) % np.uint32({stages}) * {stage})
 {multiply}
     for part in range({parts}):
         cuda.syncthreads()
 {keep}
         cuda.syncthreads()
-        for e in range(thread, {vectors}, {threads}):
-            staged, c = e // {row_vectors}, e % {row_vectors} * {vector}
-            i = np.int32(top + staged // {band} * {warp_height} + part * {band} + staged % {band})
+        for c in range(thread % {along} * {vector}, {across}, {along} * {vector}):
             j = np.int32(left + c)
-            if i < rows and j < columns:
-                at = output_place(split * cuda.gridDim.z + g, i, j, rows, columns{output})
-                finish(y, at, g, i, j, {read}{epilogue})
+            for staged in range(thread // {along}, {staged}, {threads} // {along}):
+                i = np.int32(top + staged // {band} * {warp_height} + part * {band} + staged % {band})
+                if i < rows and j < columns:
+                    at = output_place(split * cuda.gridDim.z + g, i, j, rows, columns{output})
+                    finish(y, at, g, i, j, {read}{epilogue})
 """
 
 
@@ -78,8 +82,9 @@ def bringing(side, operand, depth, lines, threads, along, vector, place, moved):
     ]
     for at in range(0, lines, step_line):
         setup.append(f"state_{side}{at} = {side}_line(np.int32({first} + line_{side} + {at}){extra})")
+        there = f", {side}_inside(state_{side}{at}, k{extra})" if operand.inside else ""
         bring.append(f"    offset = {side}_place(state_{side}{at}, k{extra})")
-        bring.append(f"    copy_{side}(shared, own + {moved(0, at)}, {side}, begin_{side}, offset)")
+        bring.append(f"    copy_{side}(shared, own + {moved(0, at)}, {side}, begin_{side}, offset{there})")
     return setup, bring
 
 
@@ -136,11 +141,11 @@ def build(
         stage=stage,
         depth=depth,
         bring=_indented(bring, 12),
-        multiply=_indented(multiply, 12),
+        multiply=_indented(multiply, 8),
         parts=parts,
         keep=_indented(kept, 8),
-        vectors=shape.warps[0] * band * shape.columns // vector,
-        row_vectors=shape.columns // vector,
+        along=min(shape.columns // vector, shape.threads),
+        staged=shape.warps[0] * band,
         vector=vector,
         band=band,
         warp_height=band * parts,
@@ -162,6 +167,8 @@ def build(
     }
     for side, operand, whole in zip("ab", (a, b), chunks, strict=True):
         scope |= {f"{side}_begin": operand.begin, f"{side}_line": operand.line, f"{side}_place": operand.place}
-        scope[f"copy_{side}"] = copy_chunk if whole else copy_element
+        scope[f"{side}_inside"] = operand.inside
+        copies = (copy_element, copy_element_if), (copy_chunk, copy_chunk_if)
+        scope[f"copy_{side}"] = copies[whole][operand.inside is not None]
     exec(compile(source, f"<{name} {a.name} {b.name} {output.name} {epilogue.name}>", "exec"), scope)
     return scope[name]
