@@ -1,8 +1,8 @@
 """Maps of two operands that reach their elements through strides of the result's four axes: broadcasts, and halves.
 
 Arguments of such a kernel are results, operands that lie as the results do, a, b and six numbers, each of two integers
-of 32 bits: sizes of axes, and strides. A thread finds the place of four neighbours once, with 32-bit divisions; where
-they lie in one row of an operand they are one vector, one number, or four steps from there.
+of 32 bits: sizes of axes, and strides. A thread finds the place of four neighbours once, with 32-bit divisions. Where
+rows are whole vectors, an operand has a vector there or one number; else its elements are found one by one.
 """
 
 import functools
@@ -10,14 +10,15 @@ import math
 
 import numpy as np
 
-from .maps import TILE, define_map, launch_map
-from .ptx import aligned, load4, quotient, wide
-from .target import THREADS, device, launch
+from .maps import define_map, launch_map
+from .ptx import aligned, quotient, wide
+from .target import device
 
 AXES = 4
 # indices are of 32 bits
 MOST = 2**31
-BY_VECTORS_A, BY_VECTORS_B = 1, 2
+# what four neighbours of the result are of a and of b
+ANYTHING, VECTORS, VECTOR_AND_NUMBER, NUMBER_AND_VECTOR = range(4)
 PARAMETERS = ["sizes", "row", "a_outer", "a_inner", "b_outer", "b_inner"]
 
 
@@ -63,16 +64,16 @@ def group(i, n, sizes, row):
 
 
 @device
-def take_spread(x, i, n, place, sizes, row, outer, inner, by_vectors):
+def one4(x, at):
+    value = wide(x[at])
+    return value, value, value, value
+
+
+@device
+def spread4(x, at, i, n, place, sizes, row, outer, inner):
     """An operand at elements i .. i + 3 of the result; beyond the n-th it is some other element."""
-    at = offset(place, outer, inner)
-    if by_vectors:
-        return load4(x, at)
     step = high(inner)
     if place[3] + 4 <= low(row):
-        if step == 0:
-            value = wide(x[at])
-            return value, value, value, value
         return wide(x[at]), wide(x[at + step]), wide(x[at + 2 * step]), wide(x[at + 3 * step])
     # a row ends among them
     last = n - 1
@@ -82,16 +83,36 @@ def take_spread(x, i, n, place, sizes, row, outer, inner, by_vectors):
     return wide(x[at]), wide(x[at1]), wide(x[at2]), wide(x[at3])
 
 
+def _vector(x):
+    return f"load4(of_{x}, at_{x}{{part}})"
+
+
+def _number(x):
+    return f"one4(of_{x}, at_{x}{{part}})"
+
+
+def _any(x):
+    return f"spread4(of_{x}, at_{x}{{part}}, i{{part}}, n, place{{part}}, sizes, row, {x}_outer, {x}_inner)"
+
+
+BEFORE = [
+    "place{part} = group(i{part}, n, sizes, row)",
+    "at_a{part} = offset(place{part}, a_outer, a_inner)",
+    "at_b{part} = offset(place{part}, b_outer, b_inner)",
+]
+FAST = [
+    (f"whole and high(row) == {VECTORS}", {"a": _vector("a"), "b": _vector("b")}),
+    (f"whole and high(row) == {VECTOR_AND_NUMBER}", {"a": _vector("a"), "b": _number("b")}),
+    (f"whole and high(row) == {NUMBER_AND_VECTOR}", {"a": _number("a"), "b": _vector("b")}),
+]
+SLOW = {"a": _any("a"), "b": _any("b")}
+
+
 def define_spread(namespace, name, results, operands=(), called=()):
     """namespace[name]: as define_map, of operands beside which there are a and b."""
-    reach = "i{part}, n, place{part}, sizes, row"
-    takes = {
-        "a": f"take_spread(of_a, {reach}, a_outer, a_inner, high(row) & {BY_VECTORS_A} != 0)",
-        "b": f"take_spread(of_b, {reach}, b_outer, b_inner, high(row) & {BY_VECTORS_B} != 0)",
-    }
-    before = ["place{part} = group(i{part}, n, sizes, row)"]
-    scope = {"take_spread": take_spread, "group": group, "high": high, **dict(called)}
-    return define_map(namespace, name, results, [*operands, "a", "b"], (), scope, takes, PARAMETERS, before)
+    scope = {"group": group, "offset": offset, "high": high, "one4": one4, "spread4": spread4, **dict(called)}
+    ways = {"parameters": PARAMETERS, "before": BEFORE, "fast": FAST, "slow": SLOW}
+    return define_map(namespace, name, results, [*operands, "a", "b"], called=scope, **ways)
 
 
 def check_inside(x, shape, strides):
@@ -119,14 +140,25 @@ def _plan(shape, a_strides, b_strides, aligned_a, aligned_b):
     """(whether all operands lie alike, the six numbers)."""
     axes = _merged(shape, a_strides, b_strides)
     alike = [axis[1:] for axis in axes] == [(1, 1)]
+    one_row = len(axes) <= 1
     axes = [(1, 0, 0)] * (AXES - len(axes)) + axes
     (_, n1, n2, n3), a, b = zip(*axes, strict=True)
-    vectors = 0
-    for bit, strides, on_boundary in ((BY_VECTORS_A, a, aligned_a), (BY_VECTORS_B, b, aligned_b)):
-        # four neighbours of the result are always a vector of the operand
-        if on_boundary and strides[3] == 1 and all(n % 4 == 0 for n in (n3, *strides[:3])):
-            vectors |= bit
-    return alike, tuple(pair(*two) for two in ((n1, n2), (n3, vectors), a[:2], a[2:], b[:2], b[2:]))
+    ways = tuple(_way(s, on_boundary) for s, on_boundary in ((a, aligned_a), (b, aligned_b)))
+    modes = {
+        ("vector", "vector"): VECTORS,
+        ("vector", "number"): VECTOR_AND_NUMBER,
+        ("number", "vector"): NUMBER_AND_VECTOR,
+    }
+    mode = modes.get(ways, ANYTHING) if one_row or n3 % 4 == 0 else ANYTHING
+    numbers = (n1, n2), (n3, mode), a[:2], a[2:], b[:2], b[2:]
+    return alike, tuple(pair(*two) for two in numbers)
+
+
+def _way(strides, on_boundary):
+    """What four neighbours of the result, in one row, are of an operand."""
+    if strides[3] == 0:
+        return "number"
+    return "vector" if on_boundary and strides[3] == 1 and all(s % 4 == 0 for s in strides[:3]) else ""
 
 
 def start_spread(function, stream, flat, a, b, shape, a_strides, b_strides, same=None):
@@ -146,7 +178,7 @@ def start_spread(function, stream, flat, a, b, shape, a_strides, b_strides, same
     if same and alike:
         launch_map(same, stream, *flat, a[:size], b[:size])
     else:
-        launch(function, -(-size // TILE), THREADS, stream, *flat, a, b, *numbers)
+        launch_map(function, stream, *flat, a, b, *numbers)
 
 
 def _extent(shape, strides):

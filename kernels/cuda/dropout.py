@@ -37,7 +37,7 @@ _rows = define_map(
     VALUE,
     ["x"],
     NUMBERS,
-    takes={"w": "row_words(state, i{part}, columns)"},
+    made={"w": "row_words(state, i{part}, columns)"},
     parameters=["state", "columns"],
 )
 

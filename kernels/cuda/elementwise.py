@@ -21,7 +21,7 @@ _arange = define_map(
     {"y": "start + index * step"},
     [],
     ["start", "step"],
-    takes={"index": "four_from(i{part})"},
+    made={"index": "four_from(i{part})"},
 )
 
 

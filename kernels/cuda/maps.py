@@ -1,9 +1,9 @@
 """Maps: kernels whose result at a place is a formula of the operands at that place. The one source they are made of.
 
-A block makes TILE elements of the result. A thread takes LOADS vectors of four neighbours from every operand before it
-computes or stores anything: that many loads are under way at once, and a result may lie where an operand does. Where
-an array does not begin on a vector's boundary, and at the end, single elements stand in for a vector; the rest of the
-code is the same.
+A thread makes some vectors of four neighbours, each a block's width from the one before. It takes all of them from
+every operand before it computes or stores anything: that many loads are under way at once, and a result may lie where
+an operand does. Where an array does not begin on a vector's boundary, and at the end, single elements stand in for a
+vector; the rest of the code is the same.
 """
 
 import re
@@ -16,17 +16,16 @@ from .half import HALVES
 from .ptx import VECTOR, load4, narrow, on_boundary, store4, wide  # noqa: F401  (in the source)
 from .target import THREADS, cuda, device, jit, launch  # noqa: F401  (in the source)
 
-LOADS = 2
+# vectors of a thread, where elements have more than 16 bits and where they have not: 32 bytes of each operand
+LOADS, LOADS_OF_HALVES = 2, 4
 # from one vector of a thread to its next one, and from block to block, in elements
 STEP = VECTOR * THREADS
 TILE = LOADS * STEP
 
 
 @device
-def take4(array, i, n, whole):
+def some4(array, i, n):
     """Elements i .. i + 3, widened; what lies beyond the n-th is some other element."""
-    if whole:
-        return load4(array, i)
     last = n - 1
     return (
         wide(array[min(i, last)]),
@@ -37,19 +36,29 @@ def take4(array, i, n, whole):
 
 
 @device
-def put4(array, i, n, whole, values):
+def take4(array, i, n, whole):
+    return load4(array, i) if whole else some4(array, i, n)
+
+
+@device
+def put_some4(array, i, n, values):
     """Narrow four values into elements i .. i + 3, as many as there are."""
+    if i < n:
+        array[i] = narrow(array, values[0])
+    if i + 1 < n:
+        array[i + 1] = narrow(array, values[1])
+    if i + 2 < n:
+        array[i + 2] = narrow(array, values[2])
+    if i + 3 < n:
+        array[i + 3] = narrow(array, values[3])
+
+
+@device
+def put4(array, i, n, whole, values):
     if whole:
         store4(array, i, values)
     else:
-        if i < n:
-            array[i] = narrow(array, values[0])
-        if i + 1 < n:
-            array[i + 1] = narrow(array, values[1])
-        if i + 2 < n:
-            array[i + 2] = narrow(array, values[2])
-        if i + 3 < n:
-            array[i + 3] = narrow(array, values[3])
+        put_some4(array, i, n, values)
 
 
 # names that formulas use, in terms of `kind`, the type they are computed in
@@ -66,12 +75,11 @@ KERNEL = """
 @jit
 def {name}({arguments}):
     n = {result}.size
-    first = cuda.blockIdx.x * TILE + cuda.threadIdx.x * VECTOR
+    first = cuda.blockIdx.x * {tile} + cuda.threadIdx.x * VECTOR
     if first < n:
-        straight = {straight}
+        whole = {straight} and first + {reach} <= n
 {body}
 """
-
 
 # Python's operators for floats are not exact on a device
 EXACT = (re.compile(r"(\w+) // (\w+)"), r"floor_divide(\1, \2)"), (re.compile(r"(\w+) % (\w+)"), r"remainder(\1, \2)")
@@ -96,56 +104,80 @@ def formula_source(operands, values, scalars=()):
     )
 
 
-def stores(results, part, whole, calls):
-    """Lines that store what four calls of the formula give."""
-    lines = [f"r{part}{k} = {call}" for k, call in enumerate(calls)]
-    for at, result in enumerate(results):
-        pick = f"[{at}]" if len(results) > 1 else ""
-        four = ", ".join(f"r{part}{k}{pick}" for k in range(VECTOR))
-        lines.append(f"put4({result}, i{part}, n, {whole}, ({four}))")
-    return lines
+def _branches(paths, parts):
+    """Lines that load by the first of the paths whose condition holds, every operand of every part."""
+    for at, (condition, loads) in enumerate(paths):
+        word = "if" if at == 0 else "elif" if condition else "else"
+        if any(loads):
+            yield f"{word} {condition}:" if condition else f"{word}:"
+            for part in range(parts):
+                yield from (f"    {name}{part} = {load.format(part=part)}" for name, load in loads.items())
 
 
-def define_map(namespace, name, results, operands, scalars=(), called=(), takes=(), parameters=(), before=()):
+def _source(name, results, operands, scalars, made, parameters, before, fast, slow, loads):
+    arrays, values = [f"to_{r}" for r in results], list(results.values())
+    used = names_in(*values)
+    read, given = [o for o in dict.fromkeys([*operands, *made]) if o in used], [s for s in scalars if s in used]
+    lie = [o for o in read if o not in made and o not in slow]
+    vectors = {o: f"load4(of_{o}, i{{part}})" for o in lie}
+    singly = {o: f"some4(of_{o}, i{{part}}, n)" for o in lie} | {o: slow[o] for o in read if o in slow}
+    paths = [(condition, vectors | {o: taken for o, taken in takes.items() if o in read}) for condition, takes in fast]
+    body = [f"i{part} = first + {part} * STEP" for part in range(loads)]
+    body += [line.format(part=part) for part in range(loads) for line in before]
+    body += _branches([*paths, ("", singly)], loads) if singly else []
+    body += [f"{o}{part} = {taken.format(part=part)}" for part in range(loads) for o, taken in made.items()]
+    stores = []
+    for part in range(loads):
+        for k in range(VECTOR):
+            body.append(f"r{part}{k} = formula({', '.join([f'{o}{part}[{k}]' for o in read] + given)})")
+        for at, array in enumerate(arrays):
+            pick = f"[{at}]" if len(arrays) > 1 else ""
+            stores.append((array, f"i{part}", "(" + ", ".join(f"r{part}{k}{pick}" for k in range(VECTOR)) + ")"))
+    body += ["if whole:", *(f"    store4({array}, {i}, {four})" for array, i, four in stores)]
+    body += ["else:", *(f"    put_some4({array}, {i}, n, {four})" for array, i, four in stores)]
+    return formula_source(read, values, given) + KERNEL.format(
+        name=name,
+        arguments=", ".join([*arrays, *(f"of_{o}" for o in operands), *scalars, *parameters]),
+        result=arrays[0],
+        tile=f"({loads} * STEP)",
+        reach=f"({loads - 1} * STEP + VECTOR)",
+        straight=" and ".join(f"on_boundary({a})" for a in [*arrays, *(f"of_{o}" for o in lie)]),
+        body="\n".join("        " + line for line in body),
+    )
+
+
+# a map -> what makes the one for 16-bit elements, and those that have been made
+_recipes: dict = {}
+_of_halves: dict = {}
+
+
+def define_map(
+    namespace, name, results, operands, scalars=(), called=(), made=(), parameters=(), before=(), fast=None, slow=()
+):
     """namespace[name], also returned: a kernel of the results, the operands and the scalars, for `launch_map`.
 
     results     {name of an array: formula over operands, scalars, CONSTANTS and what functions.py has}
     operands    names of arrays; those that no formula uses are not read
-    called      {name: device function} that the formulas call besides
-    takes       {operand: expression} for its four elements at i{part}, where it does not lie as the results do, or is
-                no array at all: then it is not among the operands
-    parameters  what these expressions are made of, behind the scalars
-    before      lines that precede the loads of a part
+    called      {name: device function} that formulas and the expressions below call besides
+    made        {name: expression} of operands that are no arrays: their four elements at i{part}
+    parameters  what such expressions are made of, behind the scalars
+    fast, slow  how operands are taken that do not lie as the results do: [(condition, {operand: expression})], and
+                the expressions where none of the conditions holds
+    before      lines for each part that precede the loads
     """
-    arrays, values, takes = list(results), list(results.values()), dict(takes)
-    used = names_in(*values)
-    read, given = [o for o in dict.fromkeys([*operands, *takes]) if o in used], [s for s in scalars if s in used]
-    body = []
-    for part in range(LOADS):
-        body.append(f"i{part} = first + {part} * STEP")
-        body.append(f"whole{part} = straight and i{part} + VECTOR <= n")
-        body += [line.format(part=part) for line in before]
-        for o in read:
-            taken = takes.get(o, f"take4(of_{o}, i{{part}}, n, whole{{part}})")
-            body.append(f"{o}{part} = {taken.format(part=part)}")
-    for part in range(LOADS):
-        calls = [f"formula({', '.join([f'{o}{part}[{k}]' for o in read] + given)})" for k in range(VECTOR)]
-        body += stores([f"to_{r}" for r in arrays], part, f"whole{part}", calls)
-    lie = [f"to_{r}" for r in arrays] + [f"of_{o}" for o in read if o not in takes]
-    listed = [*(f"to_{r}" for r in arrays), *(f"of_{o}" for o in operands), *scalars, *parameters]
-    source = formula_source(read, values, given) + KERNEL.format(
-        name=name,
-        arguments=", ".join(listed),
-        result=f"to_{arrays[0]}",
-        straight=" and ".join(f"on_boundary({a})" for a in lie),
-        body="\n".join("        " + line for line in body),
-    )
-    # what formulas call stands beside what the source does
-    elementary = {n: f for n, f in vars(functions).items() if not n.startswith("_")}
-    scope = {**globals(), **namespace, **elementary, "np": functions, **dict(called)}
-    exec(compile(source, f"<map {name}>", "exec"), scope)
-    namespace[name] = scope[name]
-    return scope[name]
+    fast = [("whole", {})] if fast is None else fast
+
+    def make(loads):
+        source = _source(name, results, operands, scalars, dict(made), parameters, before, fast, dict(slow), loads)
+        # what formulas call stands beside what the source does
+        elementary = {n: f for n, f in vars(functions).items() if not n.startswith("_")}
+        scope = {**globals(), **namespace, **elementary, "np": functions, **dict(called)}
+        exec(compile(source, f"<map {name}>", "exec"), scope)
+        return scope[name]
+
+    function = namespace[name] = make(LOADS)
+    _recipes[function] = make
+    return function
 
 
 def raw(array):
@@ -166,8 +198,14 @@ def in_dtype(value, dtype):
 
 
 def launch_map(function, stream, *args):
-    """Launch a map; the first argument is a result."""
-    launch(function, -(-args[0].size // TILE), THREADS, stream, *args)
+    """Launch a map; the first argument is a result, and a second array is an operand or another result."""
+    loads = LOADS
+    if args[0].itemsize <= 2 and (len(args) == 1 or type(args[1]) is not Array or args[1].itemsize <= 2):
+        loads = LOADS_OF_HALVES
+        if function not in _of_halves:
+            _of_halves[function] = _recipes[function](loads)
+        function = _of_halves[function]
+    launch(function, -(-args[0].size // (loads * STEP)), THREADS, stream, *args)
 
 
 def computed(dtype):

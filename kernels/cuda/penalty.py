@@ -21,7 +21,7 @@ def four_times(scalar):
 
 
 GRADIENT = "g * (l1 * (one if w > zero else (-one if w < zero else zero)) + l2 * w)"
-FACTOR = {"takes": {"g": "four_times(dvalue)"}, "parameters": ["dvalue"]}
+FACTOR = {"made": {"g": "four_times(dvalue)"}, "parameters": ["dvalue"]}
 
 _gradient = define_map(globals(), "_penalty_gradient", {"dw": GRADIENT}, ["w"], ["l1", "l2"], **FACTOR)
 _more = define_map(globals(), "_penalty_more", {"dw": f"old + {GRADIENT}"}, ["w", "old"], ["l1", "l2"], **FACTOR)

@@ -70,8 +70,8 @@ def long_words(state, i):
 
 
 # of a map's elements, to each its random bits
-WORDS = {"takes": {"w": "words(state, i{part} // 4, lane)"}, "parameters": ["state"]}
-LONG = {"takes": {"w": "long_words(state, i{part})"}, "parameters": ["state"]}
+WORDS = {"made": {"w": "words(state, i{part} // 4, lane)"}, "parameters": ["state"]}
+LONG = {"made": {"w": "long_words(state, i{part})"}, "parameters": ["state"]}
 DRAWN = {"words": block_words, "lane": _ZERO}
 
 
@@ -140,7 +140,7 @@ def four_normal_long(state, i, std):
 
 
 def _normal(name, four):
-    taken = {"takes": {"z": "four(state, i{part}, std)"}, "parameters": ["std", "state"]}
+    taken = {"made": {"z": "four(state, i{part}, std)"}, "parameters": ["std", "state"]}
     return define_map(globals(), name, {"y": "mean + z"}, [], ["mean"], {"four": four}, **taken)
 
 
@@ -201,7 +201,7 @@ _places = define_map(
     [],
     [],
     {**DRAWN, "place": place, "four_from": four_from, "nobody": _NOBODY},
-    {**LONG["takes"], "index": "four_from(i{part})"},
+    {**LONG["made"], "index": "four_from(i{part})"},
     LONG["parameters"],
 )
 

@@ -90,7 +90,7 @@ RIGHT_OF = {"far": "four_right_of_diagonal(i{part}, columns, rows)"}
 
 def _triangle(name, formula):
     return define_map(
-        globals(), name, {"y": formula}, ["x"], ["diagonal"], takes=RIGHT_OF, parameters=["columns", "rows"]
+        globals(), name, {"y": formula}, ["x"], ["diagonal"], made=RIGHT_OF, parameters=["columns", "rows"]
     )
 
 
