@@ -17,6 +17,7 @@ from .recurrent import (
     kept,
     order_of,
     plain_product,
+    relay,
     rows_of,
     state_gradients,
     step_before,
@@ -35,48 +36,44 @@ def forward(y, hn, gates, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset
     check_lengths(lengths, steps, stream)
     given = empty((steps, n, PARTS * h), y.dtype)
     input_products(given, x, w_ih, b_ih, stream)
-    found = layout(PARTS, h, n, y.itemsize, False) if reset_after else None
+    found = layout(PARTS, h, n, y.itemsize, False) if reset_after and steps != 1 else None
     if found:
         packed = packed_weights(w_hh, PARTS, found.groups, h, False, stream)
         flat = [a.reshape(-1) for a in (y, hn, given, gates, h0, packed)]
         args = *flat, b_hh, lengths, *map(np.int32, (steps, n, h)), reverse
         run(gru_resident.forward(*found), found, PARTS, h, n, stream, *args)
         return
-    states = empty((2, n, h), y.dtype)
-    begin_with(states[0], h0, stream)
-    way = _by_steps if reset_after else _by_resets
-    begin_with(hn, states[way(y, states, given, gates, w_hh, b_hh, lengths, reverse, stream)], stream)
+    if steps == 0:
+        begin_with(hn, h0, stream)
+    turns = list(zip(order_of(steps, reverse), relay(h0, hn, steps), strict=True))
+    (_by_steps if reset_after else _by_resets)(turns, y, given, gates, w_hh, b_hh, lengths, stream)
 
 
-def _by_steps(y, states, given, gates, w_hh, b_hh, lengths, reverse, stream):
-    """All steps; gives the half of `states` that the last one left."""
-    steps, n, h = y.shape
+def _by_steps(turns, y, given, gates, w_hh, b_hh, lengths, stream):
+    _, n, h = y.shape
     down, threads = height(n, h, ACROSS), threads_of_tile(y.itemsize)
     step, blocks = gru_steps.forward(down, y.itemsize), grid(n, h, down, ACROSS)
-    flat = [a.reshape(-1) for a in (y, states, given, gates, w_hh)]
-    whole, slot = in_chunks(h, states, w_hh), 0
-    for t in order_of(steps, reverse):
-        launch(step, blocks, threads, stream, *flat, b_hh, lengths, t, slot, n, h, whole)
-        slot = 1 - slot
-    return slot
+    out, *flat = (a.reshape(-1) for a in (y, given, gates, w_hh))
+    for t, (old, old_at, new, new_at) in turns:
+        sizes = t, old_at, new_at, n, h, in_chunks(h, old, w_hh)
+        launch(step, blocks, threads, stream, out, old, new, *flat, b_hh, lengths, *sizes)
 
 
-def _by_resets(y, states, given, gates, w_hh, b_hh, lengths, reverse, stream):
+def _by_resets(turns, y, given, gates, w_hh, b_hh, lengths, stream):
     steps, n, h = y.shape
     gates, left = kept(gates, (steps, n, 4 * h)), empty(n * h, y.dtype)
     threads = threads_of_tile(y.itemsize)
     down_rz, down_n = height(n, h, ACROSS), height(n, h, PLAIN)
     reset, renew = gru_steps.reset(down_rz, y.itemsize), gru_steps.renew(down_n, y.itemsize)
     blocks_rz, blocks_n = grid(n, h, down_rz, ACROSS), grid(n, h, down_n, PLAIN)
-    out, before, inputs, kept_gates, w = (a.reshape(-1) for a in (y, states, given, gates, w_hh))
+    out, inputs, kept_gates, w = (a.reshape(-1) for a in (y, given, gates, w_hh))
     w_n, b_n = w[2 * h * h :], b_hh[2 * h :]
-    whole, slot = in_chunks(h, states, w_hh, w_n), 0
-    for t in order_of(steps, reverse):
-        sizes = lengths, t, slot, n, h, whole
-        launch(reset, blocks_rz, threads, stream, left, before, inputs, kept_gates, w, b_hh, *sizes)
-        launch(renew, blocks_n, threads, stream, out, before, left, inputs, kept_gates, w_n, b_n, *sizes)
-        slot = 1 - slot
-    return slot
+    whole_n = in_chunks(h, left, w_n)
+    for t, (old, old_at, new, new_at) in turns:
+        args = left, old, inputs, kept_gates, w, b_hh, lengths, t, old_at, n, h, in_chunks(h, old, w)
+        launch(reset, blocks_rz, threads, stream, *args)
+        args = out, old, new, left, inputs, kept_gates, w_n, b_n, lengths, t, old_at, new_at, n, h, whole_n
+        launch(renew, blocks_n, threads, stream, *args)
 
 
 @kernel
@@ -89,7 +86,7 @@ def gru_forward(y, hn, gates, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, r
 def _gates_back(first, second, dh, dy, dhn, h0, w_hh, y, gates, lengths, reverse, after, stream):
     """The gradients of all steps, as gru_steps.backward tells of them, and that of the first states, which is in dh."""
     steps, n, h = y.shape
-    found = layout(PARTS, h, n, y.itemsize, True) if after else None
+    found = layout(PARTS, h, n, y.itemsize, True) if after and steps != 1 else None
     if found:
         packed = packed_weights(w_hh, 1, found.groups, h, True, stream)
         flat = [a.reshape(-1) for a in (first, second, dh, dy, dhn, h0, packed, y, gates)]
@@ -99,7 +96,7 @@ def _gates_back(first, second, dh, dy, dhn, h0, w_hh, y, gates, lengths, reverse
     dh = kept(dh, (n, h))
     begin_with(dh, dhn, stream)
     multiplied, w = (second, w_hh) if after else (first, w_hh[: 2 * h])
-    w_t, width = transposed(w, stream), w.shape[0]
+    w_t, width = transposed(w, stream) if steps > 1 else w, w.shape[0]
     w_n = w_t if after else transposed(w_hh[2 * h :], stream)
     down, threads = height(n, h, PLAIN), threads_of_tile(y.itemsize)
     step, reset, blocks = (

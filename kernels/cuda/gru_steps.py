@@ -19,28 +19,29 @@ def forward(down, itemsize):
     threads = threads_of_tile(itemsize)
 
     @jit(launch_bounds=threads)
-    def gru_step(y, states, given, gates, w_hh, b_hh, lengths, t, slot, n, h, whole):
-        """states: two (n, h), of which `slot` is that before the step."""
-        shared = cuda.shared.array(elements, states.dtype, alignment=16)
+    def gru_step(y, old, new, given, gates, w_hh, b_hh, lengths, t, old_at, new_at, n, h, whole):
+        """old: the states that the step begins with, if any; new: those it leaves."""
+        shared = cuda.shared.array(elements, y.dtype, alignment=16)
         top, left = cuda.blockIdx.x * rows, cuda.blockIdx.y * ACROSS
-        make_tile(shared, states, slot * n * h, top, n, w_hh, left, h, h, whole)
-        zero = states.dtype.type(0)
+        make_tile(shared, old, old_at, top, n, w_hh, left, h, h if old.size > 0 else 0, whole)
+        zero = y.dtype.type(0)
         for e in range(cuda.threadIdx.x, rows * ACROSS, threads):
             row, column = e // ACROSS, e % ACROSS
             sample, unit = top + row, left + column
             if sample < n and unit < h:
                 at = (t * n + sample) * 3 * h + unit
-                r, z, a = total(shared, row, column), total(shared, row, ACROSS + column), zero
+                r, z = total(shared, row, column), total(shared, row, ACROSS + column)
                 a = total(shared, row, 2 * ACROSS + column)
                 if b_hh.size > 0:
                     r, z, a = r + b_hh[unit], z + b_hh[h + unit], a + b_hh[2 * h + unit]
-                old = states[(slot * n + sample) * h + unit]
-                r, z, new_n, new = cell(given[at] + r, given[at + h] + z, given[at + 2 * h], a, old)
+                place = sample * h + unit
+                before = old[old_at + place] if old.size > 0 else zero
+                r, z, new_n, state = cell(given[at] + r, given[at + h] + z, given[at + 2 * h], a, before)
                 active = lengths.size == 0 or t < lengths[sample]
-                states[((1 - slot) * n + sample) * h + unit] = new if active else old
+                new[new_at + place] = state if active else before
                 if not active:
-                    r, z, new_n, a, new = zero, zero, zero, zero, zero
-                y[(t * n + sample) * h + unit] = new
+                    r, z, new_n, a, state = zero, zero, zero, zero, zero
+                y[t * n * h + place] = state
                 if gates.size > 0:
                     to = (t * n + sample) * 4 * h + unit
                     gates[to], gates[to + h], gates[to + 2 * h], gates[to + 3 * h] = r, z, new_n, a
@@ -54,12 +55,12 @@ def reset(down, itemsize):
     threads = threads_of_tile(itemsize)
 
     @jit(launch_bounds=threads)
-    def gru_reset_step(left_states, states, given, gates, w_hh, b_hh, lengths, t, slot, n, h, whole):
+    def gru_reset_step(left_states, old, given, gates, w_hh, b_hh, lengths, t, old_at, n, h, whole):
         """r and z, and left_states (n, h): r times the state, which the product for n is given."""
-        shared = cuda.shared.array(elements, states.dtype, alignment=16)
+        shared = cuda.shared.array(elements, given.dtype, alignment=16)
         top, left = cuda.blockIdx.x * rows, cuda.blockIdx.y * ACROSS
-        make_tile(shared, states, slot * n * h, top, n, w_hh, left, h, h, whole)
-        zero = states.dtype.type(0)
+        make_tile(shared, old, old_at, top, n, w_hh, left, h, h if old.size > 0 else 0, whole)
+        zero = given.dtype.type(0)
         for e in range(cuda.threadIdx.x, rows * ACROSS, threads):
             row, column = e // ACROSS, e % ACROSS
             sample, unit = top + row, left + column
@@ -69,7 +70,7 @@ def reset(down, itemsize):
                 if b_hh.size > 0:
                     r, z = r + b_hh[unit], z + b_hh[h + unit]
                 r, z = sigmoid(given[at] + r), sigmoid(given[at + h] + z)
-                a = r * states[(slot * n + sample) * h + unit]
+                a = r * old[old_at + sample * h + unit] if old.size > 0 else zero
                 if lengths.size > 0 and t >= lengths[sample]:
                     r, z, a = zero, zero, zero
                 left_states[sample * h + unit] = a
@@ -84,12 +85,12 @@ def renew(down, itemsize):
     threads = threads_of_tile(itemsize)
 
     @jit(launch_bounds=threads)
-    def gru_renew_step(y, states, left_states, given, gates, w_n, b_n, lengths, t, slot, n, h, whole):
+    def gru_renew_step(y, old, new, left_states, given, gates, w_n, b_n, lengths, t, old_at, new_at, n, h, whole):
         """n and the new state, from what gru_reset_step has left."""
-        shared = cuda.shared.array(elements, states.dtype, alignment=16)
+        shared = cuda.shared.array(elements, y.dtype, alignment=16)
         top, left = cuda.blockIdx.x * rows, cuda.blockIdx.y * units
         make_tile(shared, left_states, 0, top, n, w_n, left, h, h, whole)
-        zero = states.dtype.type(0)
+        zero = y.dtype.type(0)
         for e in range(cuda.threadIdx.x, rows * units, threads):
             row, column = e // units, e % units
             sample, unit = top + row, left + column
@@ -98,11 +99,13 @@ def renew(down, itemsize):
                 inner = given[((t * n + sample) * 3 + 2) * h + unit] + total(shared, row, column)
                 if b_n.size > 0:
                     inner += b_n[unit]
-                new_n, z, old = tanh(inner), gates[to + h], states[(slot * n + sample) * h + unit]
-                new = new_n + z * (old - new_n)
+                place = sample * h + unit
+                before = old[old_at + place] if old.size > 0 else zero
+                new_n, z = tanh(inner), gates[to + h]
+                state = new_n + z * (before - new_n)
                 active = lengths.size == 0 or t < lengths[sample]
-                states[((1 - slot) * n + sample) * h + unit] = new if active else old
-                y[(t * n + sample) * h + unit] = new if active else zero
+                new[new_at + place] = state if active else before
+                y[t * n * h + place] = state if active else zero
                 gates[to + 2 * h] = new_n if active else zero
 
     return gru_renew_step

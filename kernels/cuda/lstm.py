@@ -15,6 +15,7 @@ from .recurrent import (
     kept,
     order_of,
     plain_product,
+    relay,
     rows_of,
     state_gradients,
     step_before,
@@ -35,33 +36,30 @@ def forward(y, hn, cn, gates, c, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, length
     check_lengths(lengths, steps, stream)
     given = kept(gates, (steps, n, GATES * h))
     input_products(given, x, w_ih, b_ih, stream)
-    found = None if w_hr.size else layout(GATES, h, n, itemsize, False)
+    found = None if w_hr.size or steps == 1 else layout(GATES, h, n, itemsize, False)
     if found:
         packed = packed_weights(w_hh, GATES, found.groups, h, False, stream)
         flat = [a.reshape(-1) for a in (y, hn, cn, given, gates, c, h0, c0, packed)]
         args = *flat, b_hh, lengths, *map(np.int32, (steps, n, h)), reverse
         run(lstm_resident.forward(*found), found, GATES, h, n, stream, *args)
         return
-    states = empty((2, n, p), y.dtype)
-    begin_with(states[0], h0, stream)
-    begin_with(cn, c0, stream)
+    if steps == 0:
+        begin_with(hn, h0, stream)
+        begin_with(cn, c0, stream)
     made = empty(n * h if w_hr.size else 0, y.dtype)
-    flat = [a.reshape(-1) for a in (y, states, cn, made, given, gates, c, w_hh)]
-    out, states_flat = flat[:2]
+    out, before, cells, *flat = (a.reshape(-1) for a in (y, c0, cn, made, given, gates, c, w_hh))
     projection = w_hr.reshape(-1)
-    down = height(n, h, ACROSS)
-    step, blocks, threads = lstm_steps.forward(down, itemsize), grid(n, h, down, ACROSS), threads_of_tile(itemsize)
-    whole = in_chunks(p, states, w_hh)
-    slot = 0
-    for t in order_of(steps, reverse):
-        launch(step, blocks, threads, stream, *flat, b_hh, lengths, t, slot, n, p, h, whole)
+    down, threads = height(n, h, ACROSS), threads_of_tile(itemsize)
+    step, blocks = lstm_steps.forward(down, itemsize), grid(n, h, down, ACROSS)
+    down = height(n, p, PLAIN)
+    project, blocks_out = lstm_steps.projection(down, itemsize), grid(n, p, down, PLAIN)
+    for t, (old, old_at, new, new_at) in zip(order_of(steps, reverse), relay(h0, hn, steps), strict=True):
+        places, whole = (t, old_at, new_at, n, p, h), in_chunks(p, old, w_hh)
+        launch(step, blocks, threads, stream, out, old, new, before, cells, *flat, b_hh, lengths, *places, whole)
+        before = cells
         if w_hr.size:
-            down = height(n, p, PLAIN)
-            sizes = t, slot, n, p, h, in_chunks(h, made, w_hr)
-            args = out, states_flat, made, projection, lengths, *sizes
-            launch(lstm_steps.projection(down, itemsize), grid(n, p, down, PLAIN), threads, stream, *args)
-        slot = 1 - slot
-    begin_with(hn, states[slot], stream)
+            args = out, old, new, made, projection, lengths, *places, in_chunks(h, made, w_hr)
+            launch(project, blocks_out, threads, stream, *args)
 
 
 @kernel
@@ -75,7 +73,7 @@ def _gates_back(dz, dh, dc, dout, dy, dhn, dcn, c0, w_hh, w_hr, gates, c, length
     """dz of all steps, and the gradients of the first states, which are in dh and dc; with a projection dout, too."""
     steps, n, h = c.shape
     p, itemsize = w_hh.shape[1], c.itemsize
-    found = None if w_hr.size else layout(GATES, h, n, itemsize, True)
+    found = None if w_hr.size or steps == 1 else layout(GATES, h, n, itemsize, True)
     if found:
         packed = packed_weights(w_hh, 1, found.groups, h, True, stream)
         flat = [a.reshape(-1) for a in (dz, dh, dc, dy, dhn, dcn, c0, packed, gates, c)]
@@ -85,7 +83,7 @@ def _gates_back(dz, dh, dc, dout, dy, dhn, dcn, c0, w_hh, w_hr, gates, c, length
     dh, dc = kept(dh, (n, p)), kept(dc, (n, h))
     begin_with(dh, dhn, stream)
     begin_with(dc, dcn, stream)
-    w = transposed(w_hh, stream)
+    w = transposed(w_hh, stream) if steps > 1 else w_hh
     projection = transposed(w_hr, stream) if w_hr.size else w
     flat_dz, flat_dh, flat_out, flat_dy = (a.reshape(-1) for a in (dz, dh, dout, dy))
     flat = [a.reshape(-1) for a in (dz, dh, dc, dout, dy, gates, c, c0, projection)]

@@ -17,12 +17,15 @@ def forward(down, itemsize):
     threads = threads_of_tile(itemsize)
 
     @jit(launch_bounds=threads)
-    def lstm_step(y, states, cells, made, given, gates, c, w_hh, b_hh, lengths, t, slot, n, p, h, whole):
-        """states: two (n, p), of which `slot` is that before the step. made: what a projection is given, if any."""
-        shared = cuda.shared.array(elements, states.dtype, alignment=16)
+    def lstm_step(
+        y, old, new, before, cells, made, given, gates, c, w_hh, b_hh, lengths, t, old_at, new_at, n, p, h, whole
+    ):
+        """old and before: states and cells that the step begins with, if any; new and cells: those it leaves. made:
+        what a projection is given, if there is one, which then leaves the states."""
+        shared = cuda.shared.array(elements, y.dtype, alignment=16)
         top, left = cuda.blockIdx.x * rows, cuda.blockIdx.y * ACROSS
-        make_tile(shared, states, slot * n * p, top, n, w_hh, left, h, p, whole)
-        zero = states.dtype.type(0)
+        make_tile(shared, old, old_at, top, n, w_hh, left, h, p if old.size > 0 else 0, whole)
+        zero = y.dtype.type(0)
         for e in range(cuda.threadIdx.x, rows * ACROSS, threads):
             row, column = e // ACROSS, e % ACROSS
             sample, unit = top + row, left + column
@@ -31,28 +34,30 @@ def forward(down, itemsize):
                 i, f, g, o = given[at], given[at + h], given[at + 2 * h], given[at + 3 * h]
                 if b_hh.size > 0:
                     i, f, g, o = i + b_hh[unit], f + b_hh[h + unit], g + b_hh[2 * h + unit], o + b_hh[3 * h + unit]
-                i, f, g, o, new, state = cell(
+                place = sample * h + unit
+                cell_before = before[place] if before.size > 0 else zero
+                i, f, g, o, cell_now, state = cell(
                     i + total(shared, row, column),
                     f + total(shared, row, ACROSS + column),
                     g + total(shared, row, 2 * ACROSS + column),
                     o + total(shared, row, 3 * ACROSS + column),
-                    cells[sample * h + unit],
+                    cell_before,
                 )
                 active = lengths.size == 0 or t < lengths[sample]
-                if active:
-                    cells[sample * h + unit] = new
-                else:
-                    i, f, g, o, new, state = zero, zero, zero, zero, zero, zero
+                cells[place] = cell_now if active else cell_before
+                if not active:
+                    i, f, g, o, cell_now, state = zero, zero, zero, zero, zero, zero
                 if gates.size > 0:
                     gates[at], gates[at + h], gates[at + 2 * h], gates[at + 3 * h] = i, f, g, o
                 if c.size > 0:
-                    c[(t * n + sample) * h + unit] = new
+                    c[t * n * h + place] = cell_now
                 if made.size > 0:
-                    made[sample * h + unit] = state
+                    made[place] = state
                 else:
-                    y[(t * n + sample) * h + unit] = state
-                    old = states[(slot * n + sample) * h + unit]
-                    states[((1 - slot) * n + sample) * h + unit] = state if active else old
+                    y[t * n * h + place] = state
+                    if not active:
+                        state = old[old_at + place] if old.size > 0 else zero
+                    new[new_at + place] = state
 
     return lstm_step
 
@@ -63,19 +68,22 @@ def projection(down, itemsize):
     threads = threads_of_tile(itemsize)
 
     @jit(launch_bounds=threads)
-    def lstm_projection(y, states, made, w_hr, lengths, t, slot, n, p, h, whole):
-        shared = cuda.shared.array(elements, states.dtype, alignment=16)
+    def lstm_projection(y, old, new, made, w_hr, lengths, t, old_at, new_at, n, p, h, whole):
+        shared = cuda.shared.array(elements, y.dtype, alignment=16)
         top, left = cuda.blockIdx.x * rows, cuda.blockIdx.y * units
         make_tile(shared, made, 0, top, n, w_hr, left, p, h, whole)
         for e in range(cuda.threadIdx.x, rows * units, threads):
             row, column = e // units, e % units
             sample, unit = top + row, left + column
             if sample < n and unit < p:
-                active = lengths.size == 0 or t < lengths[sample]
-                state = total(shared, row, column)
-                y[(t * n + sample) * p + unit] = state if active else states.dtype.type(0)
-                old = states[(slot * n + sample) * p + unit]
-                states[((1 - slot) * n + sample) * p + unit] = state if active else old
+                place = sample * p + unit
+                state, kept = total(shared, row, column), y.dtype.type(0)
+                if lengths.size > 0 and t >= lengths[sample]:
+                    state, kept = kept, old[old_at + place] if old.size > 0 else kept
+                else:
+                    kept = state
+                y[t * n * p + place] = state
+                new[new_at + place] = kept
 
     return lstm_projection
 

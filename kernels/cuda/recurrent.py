@@ -154,18 +154,19 @@ def state_gradients(dw, dz, y, h0, lengths, reverse, accumulate, stream):
     if not dw.size:
         return
     steps = y.shape[0]
-    if steps == 0:
-        if not accumulate:
-            begin_with(dw, dw[:0], stream)
-        return
-    later, earlier = (dz[:-1], y[1:]) if reverse else (dz[1:], y[:-1])
-    plain_product(dw, rows_of(later), rows_of(earlier), True, False, accumulate, stream)
-    if h0.size:
+    if steps > 1:
+        later, earlier = (dz[:-1], y[1:]) if reverse else (dz[1:], y[:-1])
+        plain_product(dw, rows_of(later), rows_of(earlier), True, False, accumulate, stream)
+        accumulate = True
+    if steps and h0.size:
         first = dz[steps - 1] if reverse else dz[0]
         if reverse and lengths.size:
             first = empty(dz.shape[1:], dz.dtype)
             spread(_first_steps, first.size, stream, first, dz, lengths)
-        plain_product(dw, first, h0, True, False, True, stream)
+        plain_product(dw, first, h0, True, False, accumulate, stream)
+        accumulate = True
+    if not accumulate:
+        begin_with(dw, dw[:0], stream)
 
 
 def in_chunks(depth, *arrays):
@@ -175,6 +176,16 @@ def in_chunks(depth, *arrays):
 
 def order_of(steps, reverse):
     return range(steps)[::-1] if reverse else range(steps)
+
+
+def relay(first, last, steps):
+    """[(old, its place, new, its place)], flat: where each step finds states and leaves them, from `first`, which may be
+    absent, by way of two halves of a buffer to `last`."""
+    size = last.size
+    halves = empty(2 * size if steps > 1 else 0, last.dtype)
+    olds = [(first.reshape(-1), 0)] + [(halves, k % 2 * size) for k in range(steps - 1)]
+    news = [(halves, k % 2 * size) for k in range(steps - 1)] + [(last.reshape(-1), 0)]
+    return [(*old, *new) for old, new in zip(olds, news, strict=True)][:steps]
 
 
 def step_before(t, steps, reverse):

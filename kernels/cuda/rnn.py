@@ -14,6 +14,7 @@ from .recurrent import (
     kept,
     order_of,
     plain_product,
+    relay,
     rows_of,
     state_gradients,
     transposed,
@@ -28,23 +29,21 @@ def forward(y, hn, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu, stream
     steps, n, h = y.shape
     check_lengths(lengths, steps, stream)
     input_products(y, x, w_ih, b_ih, stream)
-    found = layout(1, h, n, y.itemsize, False)
+    found = layout(1, h, n, y.itemsize, False) if steps != 1 else None
     if found:
         packed = packed_weights(w_hh, 1, found.groups, h, False, stream)
-        flat = [a.reshape(-1) for a in (y, hn, y, h0, packed)]
+        flat = [a.reshape(-1) for a in (y, hn, h0, packed)]
         args = *flat, b_hh, lengths, *map(np.int32, (steps, n, h)), reverse, relu
         run(rnn_steps.forward_resident(*found), found, 1, h, n, stream, *args)
         return
-    states = empty((2, n, h), y.dtype)
-    begin_with(states[0], h0, stream)
+    if steps == 0:
+        begin_with(hn, h0, stream)
     down, threads = height(n, h, PLAIN), threads_of_tile(y.itemsize)
     step, blocks = rnn_steps.forward(down, y.itemsize), grid(n, h, down, PLAIN)
-    flat = [a.reshape(-1) for a in (y, states, y, w_hh)]
-    whole, slot = in_chunks(h, states, w_hh), 0
-    for t in order_of(steps, reverse):
-        launch(step, blocks, threads, stream, *flat, b_hh, lengths, t, slot, n, h, relu, whole)
-        slot = 1 - slot
-    begin_with(hn, states[slot], stream)
+    out, w = y.reshape(-1), w_hh.reshape(-1)
+    for t, (old, old_at, new, new_at) in zip(order_of(steps, reverse), relay(h0, hn, steps), strict=True):
+        sizes = t, old_at, new_at, n, h, relu, in_chunks(h, old, w)
+        launch(step, blocks, threads, stream, out, old, new, w, b_hh, lengths, *sizes)
 
 
 @kernel
@@ -57,7 +56,7 @@ def rnn_forward(y, hn, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu, st
 def _states_back(dz, dh, dy, dhn, w_hh, y, lengths, reverse, relu, stream):
     """dz of all steps, and the gradient of the first states, which is in dh."""
     steps, n, h = y.shape
-    found = layout(1, h, n, y.itemsize, True)
+    found = layout(1, h, n, y.itemsize, True) if steps != 1 else None
     if found:
         packed = packed_weights(w_hh, 1, found.groups, h, True, stream)
         flat = [a.reshape(-1) for a in (dz, dh, dy, dhn, packed, y)]
@@ -66,7 +65,7 @@ def _states_back(dz, dh, dy, dhn, w_hh, y, lengths, reverse, relu, stream):
         return
     dh = kept(dh, (n, h))
     begin_with(dh, dhn, stream)
-    w = transposed(w_hh, stream)
+    w = transposed(w_hh, stream) if steps > 1 else w_hh
     down, threads = height(n, h, PLAIN), threads_of_tile(y.itemsize)
     step, blocks = rnn_steps.backward(down, y.itemsize), grid(n, h, down, PLAIN)
     flat = [a.reshape(-1) for a in (dz, dh, dy, y, w)]

@@ -32,8 +32,8 @@ def forward_resident(groups, held, samples, width):
     elements = 2 * samples * depth
 
     @jit(launch_bounds=LANES * width)
-    def rnn_resident(y, hn, given, h0, packed, b_hh, lengths, steps, count, units, reverse, relu):
-        """given: the input's part, which may be where y is."""
+    def rnn_resident(y, hn, h0, packed, b_hh, lengths, steps, count, units, reverse, relu):
+        """y has the input's part before."""
         vectors = cuda.shared.array(elements, y.dtype, alignment=16)
         rest = cuda.shared.array(0, y.dtype, alignment=16)
         thread, zero = cuda.threadIdx.x, y.dtype.type(0)
@@ -57,12 +57,12 @@ def forward_resident(groups, held, samples, width):
         row, further, t, on = way(not reverse, steps, count, sample)
         here, other, following = np.int32(0), np.int32(samples * depth), zero
         if steps > 0:
-            following = given[place(row * units + unit)]
+            following = y[place(row * units + unit)]
         for step in range(steps):
             part = following
             if step + 1 < steps:
                 # on its way while this step is computed
-                following = given[place((row + further) * units + unit)]
+                following = y[place((row + further) * units + unit)]
             sums = multiply(vectors, here, lane, own, rest, thread, cuda.blockDim.x)
             new = cell(part + bias + sums[0], relu)
             if t < length:
@@ -139,24 +139,27 @@ def forward(down, itemsize):
     threads = threads_of_tile(itemsize)
 
     @jit(launch_bounds=threads)
-    def rnn_step(y, states, given, w_hh, b_hh, lengths, t, slot, n, h, relu, whole):
-        """states: two (n, h), of which `slot` is that before the step. given may be where y is."""
-        shared = cuda.shared.array(elements, states.dtype, alignment=16)
+    def rnn_step(y, old, new, w_hh, b_hh, lengths, t, old_at, new_at, n, h, relu, whole):
+        """old: the states that the step begins with, if any; new: those it leaves. y has the input's part before."""
+        shared = cuda.shared.array(elements, y.dtype, alignment=16)
         top, left = cuda.blockIdx.x * rows, cuda.blockIdx.y * units
-        make_tile(shared, states, slot * n * h, top, n, w_hh, left, h, h, whole)
+        make_tile(shared, old, old_at, top, n, w_hh, left, h, h if old.size > 0 else 0, whole)
         for e in range(cuda.threadIdx.x, rows * units, threads):
             row, column = e // units, e % units
             sample, unit = top + row, left + column
             if sample < n and unit < h:
                 at = (t * n + sample) * h + unit
-                z = given[at] + total(shared, row, column)
+                z = y[at] + total(shared, row, column)
                 if b_hh.size > 0:
                     z += b_hh[unit]
-                new = cell(z, relu)
-                active = lengths.size == 0 or t < lengths[sample]
-                old = states[(slot * n + sample) * h + unit]
-                states[((1 - slot) * n + sample) * h + unit] = new if active else old
-                y[at] = new if active else states.dtype.type(0)
+                place, zero = sample * h + unit, y.dtype.type(0)
+                state, kept = cell(z, relu), zero
+                if lengths.size > 0 and t >= lengths[sample]:
+                    state, kept = zero, old[old_at + place] if old.size > 0 else zero
+                else:
+                    kept = state
+                y[at] = state
+                new[new_at + place] = kept
 
     return rnn_step
 
