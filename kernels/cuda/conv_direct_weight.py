@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from .conv_geometry import divided, high, inside, low, pairs
+from .conv_geometry import divided, high, inside, low, pairs, runs, spot
 from .conv_sums import parts_of, wide_dtype
 from .lanes import WARPS, block_sum
 from .ptx import wide
@@ -30,10 +30,10 @@ def _direct_weight(parts, dy, x, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10):
     in_depth, in_height = cuda.local.array(TAPS, np.int32), cuda.local.array(TAPS, np.int32)
     in_width, distance = cuda.local.array(TAPS, np.int32), cuda.local.array(TAPS, np.int32)
     taps = kd * kh * kw
-    runs = divided(taps + TAPS - 1, TAPS)
+    shares = divided(taps + TAPS - 1, TAPS)
     # the grid is (filters times runs of taps, parts)
-    filter_ = divided(cuda.blockIdx.x, runs)
-    first = np.int32((cuda.blockIdx.x - filter_ * runs) * TAPS)
+    filter_ = divided(cuda.blockIdx.x, shares)
+    first = np.int32((cuda.blockIdx.x - filter_ * shares) * TAPS)
     line = divided(filter_, inner)
     source = divided(line, outer) * inner + filter_ - line * inner
     real = parts.dtype.type
@@ -59,11 +59,10 @@ def _direct_weight(parts, dy, x, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10):
             dy[np.int64(image * (groups * outer) + line) * places + np.int32((plane * oh + row) * ow + column)]
         )
         u, v, c = np.int32(plane * sd - pd), np.int32(row * sh - ph), np.int32(column * sw - pw)
-        begin = np.int64(image * (groups * inner) + source) * (id_ * ih * iw)
-        at = np.int32((u * ih + v) * iw + c)
+        at = np.int32((((image * (groups * inner) + source) * id_ + u) * ih + v) * iw + c)
         for j in range(TAPS):
             if inside(u + in_depth[j], id_) and inside(v + in_height[j], ih) and inside(c + in_width[j], iw):
-                sums[j] += value * wide(x[begin + np.int32(at + distance[j])])
+                sums[j] += value * wide(x[spot(at + distance[j])])
         column, row = np.int32(column + by_column), np.int32(row + by_row)
         if column >= ow:
             column, row = np.int32(column - ow), np.int32(row + 1)
@@ -84,10 +83,12 @@ def direct_weight_parts(dy, x, geometry, stream):
     g = geometry
     inner, outer = g.group
     filters, taps = g.outer * inner, math.prod(g.taps)
-    runs = -(-taps // TAPS)
-    count = parts_of(filters * runs, g.places)
-    parts = empty((count, filters, taps), wide_dtype(dy))
-    numbers = (*g.result, *g.image, outer, inner, g.groups, *g.taps, *g.strides, *g.paddings, *g.dilations, g.images)
-    flat = (a.reshape(-1) for a in (parts, dy, x))
-    launch(_direct_weight, (filters * runs, count), THREADS, stream, *flat, *pairs(*numbers))
+    shares = -(-taps // TAPS)
+    pieces = list(runs(geometry, dy, x))
+    count = parts_of(filters * shares, pieces[0][0].places)
+    parts = empty((len(pieces) * count, filters, taps), wide_dtype(dy))
+    numbers = *g.result, *g.image, outer, inner, g.groups, *g.taps, *g.strides, *g.paddings, *g.dilations
+    for i, (piece, *run) in enumerate(pieces):
+        flat = (a.reshape(-1) for a in (parts[i * count : (i + 1) * count], *run))
+        launch(_direct_weight, (filters * shares, count), THREADS, stream, *flat, *pairs(*numbers, piece.images))
     return parts

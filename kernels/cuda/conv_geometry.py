@@ -12,8 +12,10 @@ from ..conv_checks import check_geometry
 from .ptx import reciprocal_product
 from .target import device
 
-# places and offsets inside one image are int32
+# places, and offsets in an array, are int32
 MOST = 2**31 - 1
+# numbers of an image or result that a launch goes over: padding may double them
+TOGETHER = MOST // 2
 
 
 def pairs(*numbers):
@@ -77,6 +79,15 @@ def geometry_of(image, result, w, strides, paddings, dilations, groups):
     return Geometry(image.shape[0], image.shape[1], result.shape[1], groups, *sizes, strides, paddings, dilations)
 
 
+def runs(geometry, *arrays):
+    """The arrays in runs of images whose offsets are int32, even with channels padded, and the geometry of each run."""
+    g = geometry
+    most = max(1, min(TOGETHER // max(1, a.size // max(1, g.images)) for a in arrays))
+    for first in range(0, g.images, most):
+        count = min(most, g.images - first)
+        yield g._replace(images=count), *(a[first : first + count] if a.size else a for a in arrays)
+
+
 @device
 def low(word):
     return np.int32(((word & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000)
@@ -107,11 +118,17 @@ def inside(place, size):
 
 
 @device
+def spot(number):
+    """An index of 0 .. 2**31 - 1. Numba counts one that might be negative from the end: five instructions more."""
+    return np.uint32(number)
+
+
+@device
 def first_tap(place, stride, dilation, step):
     """The smallest tap r with (place - r * dilation) a multiple of stride, or -1; others follow `step` apart."""
     found = np.int32(-1)
-    left = np.int32(place % stride)
-    move = np.int32(dilation % stride)
+    left = np.int32(place - divided(place, stride) * stride)
+    move = np.int32(dilation - divided(dilation, stride) * stride)
     for r in range(step):
         if left == 0 and found < 0:
             found = np.int32(r)
@@ -131,7 +148,13 @@ def seen_along(back, place, taps, stride, padding, dilation, step):
     if not back:
         return np.int32(0), np.int32(place * stride - padding), np.int32(dilation)
     place = np.int32(place + padding)
+    if stride == 1:
+        return np.int32(0), place, np.int32(-dilation)
     first = first_tap(place, stride, dilation, step)
     if first < 0:
         return np.int32(taps), np.int32(0), np.int32(0)
-    return first, np.int32((place - first * dilation) // stride), np.int32(-divided(step * dilation, stride))
+    move = np.int32(-divided(step * dilation, stride))
+    ahead = np.int32(first * dilation - place)
+    if ahead > 0:
+        return first, np.int32(-divided(ahead, stride)), move
+    return first, divided(-ahead, stride), move

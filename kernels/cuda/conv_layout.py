@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .conv_geometry import divided, high, low, over, pairs, reciprocal
+from .conv_geometry import divided, high, low, over, pairs, reciprocal, spot
 from .target import SIMULATOR, cuda, empty, jit, launch
 from .tile import CHUNK_BYTES
 
@@ -50,12 +50,12 @@ def _turn(to, x, n0, n1, group_word, places_word):
         channel = np.int32(top + r - number * padded_group)
         value = x.dtype.type(0)
         if channel < group and top + r < stored and place < places:
-            value = x[np.int64(image * channels + number * group + channel) * places + place]
+            value = x[spot((image * channels + number * group + channel) * places + place)]
         tile[r, across] = value
     cuda.syncthreads()
     for r in range(down, SIDE, ROWS):
         if left + r < places and top + across < stored:
-            to[np.int64(image * places + left + r) * stored + top + across] = tile[across, r]
+            to[spot((image * places + left + r) * stored + top + across)] = tile[across, r]
 
 
 def as_it_lies(x, groups):

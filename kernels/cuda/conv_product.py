@@ -10,7 +10,7 @@ and weights that are rearranged before to channels last. A result comes out as i
 import numpy as np
 
 from .conv_gather import given, seen, tapped
-from .conv_geometry import MOST
+from .conv_geometry import runs
 from .conv_lattice import lattices
 from .conv_layout import as_it_lies, channels_last
 from .conv_results import CHANNEL, PLANES, TAPS, THERE, output_of, taps_of
@@ -19,21 +19,9 @@ from .ptx import aligned
 from .tile import STACKED, STORE
 from .tile_launch import multiply, tensor_products
 
-# numbers of an image or result in one product, whose offsets are int32; padding may double them
-TOGETHER = MOST // 2
-
 
 def _on_tensor_cores(dtype):
     return dtype.itemsize == 2 or (dtype == np.float32 and tensor_products() > 0)
-
-
-def _runs(geometry, *arrays):
-    """The arrays in runs of images, and the geometry of each run."""
-    g = geometry
-    most = max(1, min(TOGETHER // max(1, a.size // max(1, g.images)) for a in arrays))
-    for first in range(0, g.images, most):
-        count = min(most, g.images - first)
-        yield g._replace(images=count), *(a[first : first + count] if a.size else a for a in arrays)
 
 
 def convolution(y, z, x, w, b, activation, geometry, back, stream):
@@ -41,7 +29,7 @@ def convolution(y, z, x, w, b, activation, geometry, back, stream):
     last = _on_tensor_cores(x.dtype)
     weight = Weight(w, geometry, back, last, stream)
     sizes, others = (geometry.image, geometry.result) if back else (geometry.result, geometry.image)
-    for g, y_run, z_run, x_run in _runs(geometry, y, z, x):
+    for g, y_run, z_run, x_run in runs(geometry, y, z, x):
         held = channels_last(x_run, g.groups, stream) if last else as_it_lies(x_run, g.groups)
         flat_y, flat_z = y_run.reshape(-1), z_run.reshape(-1)
         for lattice in lattices(g, back):
@@ -70,7 +58,7 @@ def weight_gradient(dweight, dy, x, geometry, accumulate, stream):
     last = _on_tensor_cores(x.dtype)
     inner, outer = geometry.group
     taps, flat = geometry.tap_count, dweight.reshape(-1)
-    for g, dy_run, x_run in _runs(geometry, dy, x):
+    for g, dy_run, x_run in runs(geometry, dy, x):
         held = [channels_last(a, g.groups, stream) if last else as_it_lies(a, g.groups) for a in (dy_run, x_run)]
         stored = held[1].group
         output, where, epilogue = (TAPS, taps_of(inner, stored, taps), THERE) if last else (STACKED, (), STORE)

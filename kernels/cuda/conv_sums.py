@@ -44,7 +44,7 @@ def _results(dz, parts, dy, y, z, activation, n0, n1):
     place, next_place = np.int32(i - image * places), np.int32(step - next_image * places)
     total = parts.dtype.type(0)
     while image < images:
-        at = np.int64(image * channels + line) * places + place
+        at = np.uint64(np.int64(image * channels + line) * places + place)
         value = wide(dy[at])
         if dz.size > 0:
             # y stands in for a z that this activation does not need
@@ -84,13 +84,13 @@ def _add(dweight, weight_parts, db, bias_parts, accumulate):
         if i < dweight.size:
             total = wide(dweight[i]) if accumulate else real(0)
             for at in range(i, weight_parts.size, dweight.size):
-                total += weight_parts[at]
+                total += weight_parts[np.uint64(at)]
             dweight[i] = narrow(dweight, total)
         else:
             i -= dweight.size
             total = wide(db[i]) if accumulate else real(0)
             for at in range(i, bias_parts.size, db.size):
-                total += bias_parts[at]
+                total += bias_parts[np.uint64(at)]
             db[i] = narrow(db, total)
 
 

@@ -7,7 +7,7 @@ second axis, and the taps those of a lattice.
 import numpy as np
 
 from ..template import define
-from .conv_geometry import divided, high, low, over, pairs, reciprocal
+from .conv_geometry import divided, high, low, over, pairs, reciprocal, spot
 from .conv_layout import padded
 from .target import cuda, device, empty, jit, spread
 from .tile import DEPTH, MATRIX, Operand
@@ -28,7 +28,10 @@ def _arrange(to, w, n0, n1, n2, n3):
         row = divided(rest, taps)
         group = divided(row, lines)
         at = rest - row * taps + group * group_step + (row - group * lines) * line_step
-        to[i] = w[at + channel * channel_step] if channel < channels else w.dtype.type(0)
+        value = w.dtype.type(0)
+        if channel < channels:
+            value = w[spot(at + channel * channel_step)]
+        to[spot(i)] = value
 
 
 WORDS = tuple(f"n{i}" for i in range(10))

@@ -30,8 +30,8 @@ def _blocks(y, x, image, places, taps, strides, paddings, dilations):
                 u, v = np.int32(top + r * dh), np.int32(left + c * dw)
                 value = zero
                 if u >= 0 and u < ih and v >= 0 and v < iw:
-                    value = x[seen + np.int32(u * iw + v)]
-                y[at] = value
+                    value = x[np.uint64(seen + np.int32(u * iw + v))]
+                y[np.uint64(at)] = value
                 at += area
 
 
@@ -57,7 +57,7 @@ def _images(dx, dy, image, places, taps, strides, paddings, dilations, steps):
                 v = left
                 for c in range(first_w, kw, step_w):
                     if u >= 0 and u < oh and v >= 0 and v < ow:
-                        total += wide(dy[seen + np.int64(r * kw + c) * area + np.int32(u * ow + v)])
+                        total += wide(dy[np.uint64(seen + np.int64(r * kw + c) * area + np.int32(u * ow + v))])
                     v = np.int32(v - back_w)
                 u = np.int32(u - back_h)
         dx[i] = narrow(dx, total)
@@ -65,7 +65,7 @@ def _images(dx, dy, image, places, taps, strides, paddings, dilations, steps):
 
 def _numbers(x, y, sh, sw, ph, pw, dh, dw):
     check_geometry(1, 1, 1, (sh, sw), (ph, pw), (dh, dw))
-    check_size("x and y", x.size, y.shape[0] * y.shape[1] * y.shape[4] * y.shape[5])
+    check_size(x.size, y.shape[0] * y.shape[1] * y.shape[4] * y.shape[5])
     return pairs(*x.shape[2:], *y.shape[4:], *y.shape[2:4], sh, sw, ph, pw, dh, dw)
 
 

@@ -46,4 +46,5 @@ def cases(rng, dtype):
 
 
 def half_cases(rng, dtype):
+    yield from both(rng, dtype, "strided", PRODUCTS["strided"])
     yield from both(rng, dtype, "depthwise", DEPTHWISE["depthwise"], RELU)
