@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 import pytest
-from helpers import TOLERANCE, close, poison, require_cuda
+from helpers import ROOT, TOLERANCE, close, poison, require_cuda
 from hotloop.kernels import cuda
 from hotloop.kernels.cuda.half import HALVES
 from hotloop.kernels.scalar import GELU_TANH, IDENTITY, RELU, SIGMOID
@@ -17,11 +17,12 @@ from test_cuda_compile import HOPPER, compiler  # noqa: F401  a fixture
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 SINGLE = np.dtype(np.float32)
+PARTS = str(ROOT / "tests/test_cuda_hopper_parts.py")
 # of TF32: 11 bits; of its three products 22, and float32's sums
 TOLERANCES = {1: 5e-4, 3: 1e-6}
 
 
-@pytest.mark.process(__file__, env={"NUMBA_ENABLE_CUDASIM": "1"}, needs="numba_cuda")
+@pytest.mark.process(__file__, PARTS, env={"NUMBA_ENABLE_CUDASIM": "1"}, needs="numba_cuda")
 def test_in_the_simulator(process):
     process()
 

@@ -11,13 +11,15 @@ from .target import SIMULATOR, cuda, empty, jit, launch
 
 # a block brings a square of numbers to shared memory and writes it turned, or as it was
 SIDE, LINES = 32, 2 if SIMULATOR else 8
+# of a line in shared memory: a column of it meets every bank once
+PITCH = SIDE + 1
 BOUNDARY = 16
 
 
 @jit
 def _prepare(out, x, lines, depth, turned, parts):
     """out[g * parts + p, i, k] = half p of x[g, i, k], or of x[g, k, i] where it lies turned."""
-    square = cuda.shared.array((SIDE, SIDE + 1), np.float32)
+    square = cuda.shared.array((SIDE, PITCH), np.float32)
     tx, ty, g = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockIdx.z
     top, left = cuda.blockIdx.y * SIDE, cuda.blockIdx.x * SIDE
     for r in range(ty, SIDE, LINES):
