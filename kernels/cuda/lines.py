@@ -26,11 +26,11 @@ import numpy as np
 
 from .lanes import WARPS, group_max, group_sum
 from .ptx import VECTOR, aligned, load4, store4
-from .target import SIMULATOR, WARP, compute_capability, cuda, device
+from .target import SHARED_BYTES, SIMULATOR, WARP, compute_capability, cuda, device
 
-# elements that a thread holds: of short lines, and of all others at most; one by one it holds half of that, since each
-# has an address of its own. Kernels that hold several arrays ask for HALF
-SHORT, LONG = (4, 8) if SIMULATOR else (4, 16)
+# elements that a thread holds, in vectors; one by one it is half of that, since each has an address of its own. Kernels
+# that hold several arrays ask for HALF
+LONG = 8 if SIMULATOR else 16
 HALF = LONG // 2
 # threads of a block of short lines; of a block that has one line, at most; rows of threads of lines side by side
 THREADS = 8 if SIMULATOR else 128
@@ -67,19 +67,21 @@ def _power(n):
 
 @lru_cache(maxsize=4096)
 def _lay(lines, length, stride, vectors, most, hold):
+    # vectors of lines that fill a thread
+    vector = VECTOR if vectors and stride == 1 and length % VECTOR == 0 and length >= hold else 1
+    slots = hold if vector > 1 else hold // 2
     if stride > 1:
-        slots = SHORT if length <= SHORT else max(SHORT, hold // 2)
         width = min(DEEPEST, _power(-(-length // slots)))
-        block, vector = ACROSS, 1
         if slots * width * stride > FAR // 2:
-            slots, width = SHORT, 1
+            width = 1
+        block = ACROSS
         shift, grid = (block // width).bit_length() - 1, -(-lines // (block // width))
     else:
-        vector = VECTOR if vectors and length % VECTOR == 0 else 1
-        slots = SHORT if length <= SHORT * WARP else hold if vector > 1 else max(SHORT, hold // 2)
         width = min(most, _power(-(-length // slots)))
         block = max(THREADS, width) if width <= WARP else width
         shift, grid = width.bit_length() - 1, -(-lines * width // block)
+    if slots * width * stride > FAR:
+        raise ValueError(f"expected elements of a line closer together, got {stride} elements from one to the next")
     chunks = -(-length // (width * slots))
     return Lay((lines, length, stride, chunks << 8 | shift), grid, block, slots, vector, chunks)
 
@@ -104,9 +106,9 @@ def pieces(length, blocks, least=MOST * LONG):
     return 1
 
 
-def versions(make):
-    """What Lay.of looks into: the kernels that make(slots, vector) gives."""
-    return {(slots, vector): make(slots, vector) for slots in (SHORT, HALF, LONG) for vector in (1, VECTOR)}
+def versions(make, hold=LONG):
+    """What Lay.of looks into, for lines laid with the same `hold`: the kernels that make(slots, vector) gives."""
+    return {(hold // 2, 1): make(hold // 2, 1), (hold, VECTOR): make(hold, VECTOR)}
 
 
 @device
@@ -243,7 +245,9 @@ def room(found, dtype):
     size = found.block * found.slots * dtype.itemsize
     most = 2 * size if SIMULATOR else _MOST_SHARED.get(compute_capability(), 48) * 1024 - _RESERVED
     kept = min(found.chunks, most // size)
-    return kept, kept * size
+    shared = kept * size
+    # with what is reserved it may be more than a block has without asking
+    return kept, SHARED_BYTES + 1 if SHARED_BYTES - _RESERVED < shared <= SHARED_BYTES else shared
 
 
 @device

@@ -152,7 +152,7 @@ def _build_gradient(slots, vector):
     return _line_gradient
 
 
-_SUMS, _DEVIATIONS, _GRADIENT = versions(_build_sums), versions(_build_variance), versions(_build_gradient)
+_SUMS, _DEVIATIONS, _GRADIENT = versions(_build_sums), versions(_build_variance), versions(_build_gradient, HALF)
 
 
 @jit

@@ -8,7 +8,7 @@ pass of their own.
 
 import numpy as np
 
-from .lines import BUSY, HALF, PARTS, SHORT, THREADS, chunks_of, lay, line_sum, place, put, reach, take, versions
+from .lines import BUSY, HALF, PARTS, THREADS, chunks_of, lay, line_sum, place, put, reach, take, versions
 from .norm_parts import ACROSS, DEEP, ROWS, add_columns, column, grown, inverse_root, settled
 from .target import cuda, device, empty, jit, kernel, launch
 
@@ -156,7 +156,7 @@ def _build_backward(slots, vector):
     return _norm_gradient
 
 
-_FORWARD, _BACKWARD = versions(_build_forward), versions(_build_backward)
+_FORWARD, _BACKWARD = versions(_build_forward), versions(_build_backward, HALF)
 
 
 @jit
@@ -196,7 +196,7 @@ def _run_back(dx, dw, db, dy, x, w, mean, rstd, accumulate, stream):
     laid = lay(rows, length, 1, dx, dy, x, w, hold=HALF)
     # blocks that keep sums go through several lines
     many = laid.chunks == 1 and bool(dw.size or db.size)
-    blocks = min(laid.grid, 2 * BUSY if laid.slots == SHORT else BUSY) if many else laid.grid
+    blocks = min(laid.grid, BUSY) if many else laid.grid
     sums = blocks if many else -(-rows // ROWS)
     weights = empty((sums, length), x.dtype) if dw.size else nothing
     biases = empty((sums, length), x.dtype) if db.size else nothing

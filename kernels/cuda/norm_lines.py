@@ -7,7 +7,7 @@ once; elsewhere lines leave their part of it, those of a statistic are joined, a
 
 import numpy as np
 
-from .lines import PARTS, THREADS, chunks_of, line_sum, place, put, reach, take, versions
+from .lines import HALF, PARTS, THREADS, chunks_of, line_sum, place, put, reach, take, versions
 from .norm_parts import grown, inverse_root, settled
 from .target import cuda, device, jit, launch
 
@@ -220,8 +220,8 @@ def _build_whole_gradient(slots, vector):
 
 
 MOMENTS, APPLY, WHOLE = versions(_build_moments), versions(_build_apply), versions(_build_whole)
-SLOPES, COMBINE = versions(_build_slopes), versions(_build_combine)
-WHOLE_GRADIENT = versions(_build_whole_gradient)
+SLOPES, COMBINE = versions(_build_slopes, HALF), versions(_build_combine, HALF)
+WHOLE_GRADIENT = versions(_build_whole_gradient, HALF)
 
 
 def start(kernels, laid, stream, *args):

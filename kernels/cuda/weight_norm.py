@@ -82,7 +82,7 @@ def _build_gradients(slots, vector):
     return _weight_gradients
 
 
-_DOTS, _SCALE, _GRADIENTS = versions(_build_dots), versions(_build_scale), versions(_build_gradients)
+_DOTS, _LENGTHS, _GRADIENTS = (versions(make, HALF) for make in (_build_dots, _build_scale, _build_gradients))
 
 
 @jit
@@ -133,9 +133,9 @@ def weight_norm_forward(w, norm, v, g, stream=0):
     if v.size == 0:
         launch(_no_lengths, -(-norm.size // THREADS), THREADS, stream, norm)
         return
-    laid = lay(lines, length, stride, w, v)
+    laid = lay(lines, length, stride, w, v, hold=HALF)
     sums = _sums(v, v, norm.size, cutting, laid, stream)
-    start(_SCALE, laid, stream, w.reshape(-1), norm, v.reshape(-1), g, sums, near, norm.size)
+    start(_LENGTHS, laid, stream, w.reshape(-1), norm, v.reshape(-1), g, sums, near, norm.size)
 
 
 @kernel
