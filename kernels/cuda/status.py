@@ -25,7 +25,7 @@ PROBLEMS = {
     ID: (IndexError, "an id is out of range for the rows of the table"),
     NONZERO: (ValueError, "nonzero: the result has not the length that count_forward counts"),
     ONE_HOT: (IndexError, "one_hot: expected labels in 0 .. C-1"),
-    OFFSETS: (ValueError, "offsets: expected them to begin with 0, not to descend, and no more than there are ids"),
+    OFFSETS: (ValueError, "offsets: expected the first to be 0, them not to descend, and no more than there are ids"),
     COUNTS: (ValueError, "counts: expected from no samples to all of them at each step"),
     ROWS: (ValueError, "y: expected as many rows as there are samples at all steps together"),
     MOMENTUM: (ValueError, "momentum needs a momentum_buffer of param's size and a step"),
