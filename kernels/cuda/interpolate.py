@@ -5,22 +5,11 @@ nearest, linear and cubic. Backward, an element looks at the results that may lo
 same order, and adds the shares that it has in them.
 """
 
-from .. import template
 from . import status
 from .maps import computed
-from .planes import (
-    column,
-    column_step,
-    first_slice,
-    i32,
-    over_planes,
-    place_of,
-    row,
-    row_step,
-    slice_step,
-)
-from .ptx import narrow, wide
-from .target import device, jit, kernel
+from .planes import TOGETHER, define_planes, i32, over_planes
+from .ptx import wide
+from .target import device, kernel
 from .windows import reach_of_taps
 
 # taps of a column that are kept in registers
@@ -42,53 +31,47 @@ def _tap(taps, k, o, size, problem):
     return i32(t) if t < size else i32(-1)
 
 
-_RESAMPLE = """
-@jit
-def _resample_{name}(y, x, taps_d, weights_d, taps_h, weights_h, taps_w, weights_w, zero, problem):
-    depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
-    OD, rows, columns = i32(y.shape[1]), i32(y.shape[2]), i32(y.shape[3])
-    slices = i32(y.shape[0] * y.shape[1])
-    A, B, C = i32(taps_d.shape[0]), i32(taps_h.shape[0]), i32(taps_w.shape[0])
-    k = column()
-    while k < columns:
-        {keep}
-        j = row()
-        while j < rows:
-            s = first_slice()
-            while s < slices:
-                p, i = place_of(s, OD)
-                total, a = zero, i32(0)
-                while a < A:
-                    d, b = _tap(taps_d, a, i, depth, problem), i32(0)
-                    while b < B and d >= 0:
-                        h = _tap(taps_h, b, j, height, problem)
-                        if h >= 0:
-                            share, part = wide(weights_d[a, i]) * wide(weights_h[b, j]), zero
-                            {add}
-                            total += share * part
-                        b = i32(b + 1)
-                    a = i32(a + 1)
-                y[p, i, j, k] = narrow(y, total)
-                s = i32(s + slice_step())
-            j = i32(j + row_step())
-        k = i32(k + column_step())
+SIZES = """
+depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
+planes, depths, rows, columns = y.shape[0], i32(y.shape[1]), y.shape[2], y.shape[3]
+A, B, C = i32(taps_d.shape[0]), i32(taps_h.shape[0]), i32(taps_w.shape[0])
 """
-_KEEP = "t{n}, w{n} = _tap(taps_w, {n}, k, width, problem), wide(weights_w[{n}, k])"
-_ADD = "part += w{n} * wide(x[p, d, h, t{n}]) if t{n} >= 0 else zero"
-for _count in KEPT:
-    template.define(
-        globals(),
-        _RESAMPLE,
-        name=_count,
-        keep="; ".join(_KEEP.format(n=n) for n in range(_count)),
-        add="; ".join(_ADD.format(n=n) for n in range(_count)),
-    )
-_EACH = """c = i32(0)
-                            while c < C:
-                                t = _tap(taps_w, c, k, width, problem)
-                                part += wide(weights_w[c, k]) * wide(x[p, d, h, t]) if t >= 0 else zero
-                                c = i32(c + 1)"""
-template.define(globals(), _RESAMPLE, name="any", keep="", add=_EACH)
+KEEP = "t{n}, w{n} = _tap(taps_w, {n}, k, width, problem), wide(weights_w[{n}, k])\n"
+RESAMPLE = """
+total#, a = zero, i32(0)
+while a < A:
+    d, b = _tap(taps_d, a, {i}, depth, problem), i32(0)
+    while b < B and d >= 0:
+        h = _tap(taps_h, b, j, height, problem)
+        if h >= 0:
+            share = wide(weights_d[a, {i}]) * wide(weights_h[b, j])
+            {add}
+        b = i32(b + 1)
+    a = i32(a + 1)
+"""
+ADD = """if t{n} >= 0:
+                v# = wide(x[p#, d, h, t{n}])
+                total# += share * w{n} * v#
+            """
+EACH = """c = i32(0)
+            while c < C:
+                t = _tap(taps_w, c, k, width, problem)
+                if t >= 0:
+                    w = share * wide(weights_w[c, k])
+                    v# = wide(x[p#, d, h, t])
+                    total# += w * v#
+                c = i32(c + 1)"""
+ARGUMENTS = "y, x, taps_d, weights_d, taps_h, weights_h, taps_w, weights_w, zero, problem"
+STORE = "y[p#, i#, j, k] = narrow(y, total#)"
+# planes of one depth, several at a time; or each slice by itself
+for _name, _i, _together in (("flat", "0", TOGETHER), ("solid", "i0", 1)):
+    for _count in (*KEPT, 0):
+        _add = "".join(ADD.format(n=n) for n in range(_count)).rstrip() or EACH
+        _keep = "".join(KEEP.format(n=n) for n in range(_count))
+        _body = RESAMPLE.format(i=_i, add=_add)
+        define_planes(
+            globals(), f"_{_name}_{_count}", ARGUMENTS, SIZES, _body, STORE, of_column=_keep, together=_together
+        )
 
 
 @kernel(half=True)
@@ -97,8 +80,9 @@ def interpolate_forward(y, x, taps_d, weights_d, taps_h, weights_h, taps_w, weig
     tables = taps_d, weights_d, taps_h, weights_h, taps_w, weights_w
     _check(tables)
     kept = taps_w.shape[0]
-    function = globals()[f"_resample_{kept if kept in KEPT else 'any'}"]
     P, OD, OH, OW = y.shape
+    kind = "flat" if OD == 1 and P >= TOGETHER else "solid"
+    function = globals()[f"_{kind}_{kept if kept in KEPT else 0}"]
     over_planes(function, P * OD, OH, OW, stream, y, x, *tables, computed(x.dtype)(0), status.word())
 
 
@@ -113,40 +97,62 @@ def _share(taps, weights, o, e, zero):
     return share
 
 
-@jit
-def _gradient(dx, dy, taps_d, weights_d, taps_h, weights_h, taps_w, weights_w, reach, zero):
-    depth, rows, columns = i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
-    slices = i32(dx.shape[0] * dx.shape[1])
-    k = column()
-    while k < columns:
-        w0, w1 = reach[depth + rows + k, 0], reach[depth + rows + k, 1]
-        j = row()
-        while j < rows:
-            h0, h1 = reach[depth + j, 0], reach[depth + j, 1]
-            s = first_slice()
-            while s < slices:
-                p, i = place_of(s, depth)
-                d0, d1 = reach[i, 0], reach[i, 1]
-                total = zero
-                a = d0
-                while a < d1:
-                    of_depth = _share(taps_d, weights_d, a, i, zero)
-                    b = h0
-                    while b < h1 and of_depth != zero:
-                        share = of_depth * _share(taps_h, weights_h, b, j, zero)
-                        c = w0
-                        while c < w1 and share != zero:
-                            of_width = _share(taps_w, weights_w, c, k, zero)
-                            # what does not look at the element may be infinite
-                            if of_width != zero:
-                                total += share * of_width * wide(dy[p, a, b, c])
-                            c = i32(c + 1)
-                        b = i32(b + 1)
-                    a = i32(a + 1)
-                dx[p, i, j, k] = narrow(dx, total)
-                s = i32(s + slice_step())
-            j = i32(j + row_step())
-        k = i32(k + column_step())
+@device
+def _shares(taps, weights, first, end, e, zero):
+    """Those in results first .. first + 3, before `end`: kept in registers."""
+    return (
+        _share(taps, weights, first, e, zero) if first < end else zero,
+        _share(taps, weights, first + 1, e, zero) if first + 1 < end else zero,
+        _share(taps, weights, first + 2, e, zero) if first + 2 < end else zero,
+        _share(taps, weights, first + 3, e, zero) if first + 3 < end else zero,
+    )
+
+
+@device
+def _of_result(shares, taps, weights, first, o, e, zero):
+    """The share in result o."""
+    n = o - first
+    if n >= 4:
+        return _share(taps, weights, o, e, zero)
+    return (shares[0] if n == 0 else shares[1]) if n < 2 else (shares[2] if n == 2 else shares[3])
+
+
+OF_INPUT = """
+planes, depths, rows, columns = dx.shape[0], i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
+"""
+OF_COLUMN = """
+w0, w1 = reach[depths + rows + k, 0], reach[depths + rows + k, 1]
+of_columns = _shares(taps_w, weights_w, w0, w1, k, zero)
+"""
+OF_ROW = """
+h0, h1 = reach[depths + j, 0], reach[depths + j, 1]
+of_rows = _shares(taps_h, weights_h, h0, h1, j, zero)
+"""
+# what does not look at the element may be infinite
+GRADIENT = """
+d0, d1 = reach[{i}, 0], reach[{i}, 1]
+total# = zero
+a = d0
+while a < d1:
+    of_depth = _share(taps_d, weights_d, a, {i}, zero)
+    b = h0
+    while b < h1 and of_depth != zero:
+        share = of_depth * _of_result(of_rows, taps_h, weights_h, h0, b, j, zero)
+        c = w0
+        while c < w1 and share != zero:
+            of_width = _of_result(of_columns, taps_w, weights_w, w0, c, k, zero)
+            if of_width != zero:
+                v# = wide(dy[p#, a, b, c])
+                total# += share * of_width * v#
+            c = i32(c + 1)
+        b = i32(b + 1)
+    a = i32(a + 1)
+"""
+SLOPES = "dx, dy, taps_d, weights_d, taps_h, weights_h, taps_w, weights_w, reach, zero"
+for _name, _i, _together in (("_gradient_flat", "0", TOGETHER), ("_gradient_solid", "i0", 1)):
+    _store = "dx[p#, i#, j, k] = narrow(dx, total#)"
+    _body = GRADIENT.format(i=_i)
+    define_planes(globals(), _name, SLOPES, OF_INPUT, _body, _store, OF_COLUMN, OF_ROW, together=_together)
 
 
 @kernel(half=True)
@@ -157,4 +163,5 @@ def interpolate_backward(dx, dy, taps_d, weights_d, taps_h, weights_h, taps_w, w
     P, ID, IH, IW = dx.shape
     if dx.size:
         reach = reach_of_taps(stream, tables[::2], (ID, IH, IW))
-        over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, *tables, reach, computed(dx.dtype)(0))
+        function = _gradient_flat if ID == 1 and P >= TOGETHER else _gradient_solid  # noqa: F821
+        over_planes(function, P * ID, IH, IW, stream, dx, dy, *tables, reach, computed(dx.dtype)(0))

@@ -8,19 +8,8 @@ import numpy as np
 
 from .. import pad_modes
 from .maps import computed, raw
-from .planes import (
-    column,
-    column_step,
-    first_slice,
-    i32,
-    over_planes,
-    place_of,
-    row,
-    row_step,
-    slice_step,
-)
-from .ptx import narrow, wide
-from .target import device, jit, kernel
+from .planes import TOGETHER, define_planes, i32, over_planes
+from .target import device, kernel
 
 _source, _kept = device(pad_modes.source), device(pad_modes.kept)
 CONSTANT, REFLECT, REPLICATE, CIRCULAR = range(4)
@@ -41,25 +30,24 @@ def _read(o, size, padded, front, mode):
     return i32(_source(i32(o - front), size, i32(low), i32(high), mode))
 
 
-@jit
-def _pad(y, x, front_d, front_h, front_w, mode, value):
-    depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
-    OD, rows, columns = i32(y.shape[1]), i32(y.shape[2]), i32(y.shape[3])
-    slices = i32(y.shape[0] * y.shape[1])
-    k = column()
-    while k < columns:
-        c = _read(k, width, columns, front_w, mode)
-        j = row()
-        while j < rows:
-            b = _read(j, height, rows, front_h, mode)
-            s = first_slice()
-            while s < slices:
-                p, i = place_of(s, OD)
-                a = _read(i, depth, OD, front_d, mode)
-                y[p, i, j, k] = x[p, a, b, c] if a >= 0 and b >= 0 and c >= 0 else value
-                s = i32(s + slice_step())
-            j = i32(j + row_step())
-        k = i32(k + column_step())
+SIZES = """
+depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
+planes, depths, rows, columns = y.shape[0], i32(y.shape[1]), i32(y.shape[2]), i32(y.shape[3])
+"""
+BODY = """
+a# = _read(i#, depth, depths, front_d, mode)
+v# = x[p#, a#, b, c] if a# >= 0 and b >= 0 and c >= 0 else value
+"""
+define_planes(
+    globals(),
+    "_pad",
+    "y, x, front_d, front_h, front_w, mode, value",
+    SIZES,
+    BODY,
+    "y[p#, i#, j, k] = v#",
+    of_column="c = _read(k, width, columns, front_w, mode)",
+    of_row="b = _read(j, height, rows, front_h, mode)",
+)
 
 
 @kernel(half=True)
@@ -69,7 +57,8 @@ def pad_forward(y, x, front_d, front_h, front_w, mode, value, stream=0):
     _check(y, x, fronts, mode)
     constant = np.array(np.float64(value)).astype(y.dtype).view(raw(y).dtype)[()]
     P, OD, OH, OW = y.shape
-    over_planes(_pad, P * OD, OH, OW, stream, raw(y), raw(x), *map(np.int32, (*fronts, mode)), constant)
+    args = raw(y), raw(x), *map(np.int32, (*fronts, mode)), constant
+    over_planes(_pad, P * OD, OH, OW, stream, *args)  # noqa: F821
 
 
 @device
@@ -114,40 +103,44 @@ def _count(places):
     return i32(places[1] + places[3] + places[5])
 
 
-@jit
-def _gradient(dx, dy, front_d, front_h, front_w, mode, zero):
-    depth, rows, columns = i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
-    OD, OH, OW = i32(dy.shape[1]), i32(dy.shape[2]), i32(dy.shape[3])
-    slices = i32(dx.shape[0] * dx.shape[1])
-    k = column()
-    while k < columns:
-        wide_ones = _readers(k, columns, OW, front_w, mode)
-        along = _count(wide_ones)
-        j = row()
-        while j < rows:
-            high_ones = _readers(j, rows, OH, front_h, mode)
-            down = _count(high_ones)
-            s = first_slice()
-            while s < slices:
-                p, i = place_of(s, depth)
-                deep_ones = _readers(i, depth, OD, front_d, mode)
-                total = zero
-                a, deep = i32(0), _count(deep_ones)
-                while a < deep:
-                    d = _reader(deep_ones, a)
-                    b = i32(0)
-                    while b < down:
-                        h = _reader(high_ones, b)
-                        c = i32(0)
-                        while c < along:
-                            total += wide(dy[p, d, h, _reader(wide_ones, c)])
-                            c = i32(c + 1)
-                        b = i32(b + 1)
-                    a = i32(a + 1)
-                dx[p, i, j, k] = narrow(dx, total)
-                s = i32(s + slice_step())
-            j = i32(j + row_step())
-        k = i32(k + column_step())
+SIZES = """
+planes, depths, rows, columns = dx.shape[0], i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
+OD, OH, OW = i32(dy.shape[1]), i32(dy.shape[2]), i32(dy.shape[3])
+"""
+DEEP = """
+deep_ones = _readers({i}, depths, OD, front_d, mode)
+deep = _count(deep_ones)
+"""
+GRADIENT = """
+total# = zero
+a = i32(0)
+while a < deep:
+    d = _reader(deep_ones, a)
+    b = i32(0)
+    while b < down:
+        h = _reader(high_ones, b)
+        c = i32(0)
+        while c < across:
+            w = _reader(wide_ones, c)
+            v# = wide(dy[p#, d, h, w])
+            total# += v#
+            c = i32(c + 1)
+        b = i32(b + 1)
+    a = i32(a + 1)
+"""
+ACROSS = """
+wide_ones = _readers(k, columns, OW, front_w, mode)
+across = _count(wide_ones)
+"""
+DOWN = """
+high_ones = _readers(j, rows, OH, front_h, mode)
+down = _count(high_ones)
+"""
+ARGUMENTS, STORE = "dx, dy, front_d, front_h, front_w, mode, zero", "dx[p#, i#, j, k] = narrow(dx, total#)"
+# planes of one depth, several at a time; or each slice by itself
+define_planes(globals(), "_flat", ARGUMENTS, SIZES, GRADIENT, STORE, ACROSS, DOWN + DEEP.format(i=0).lstrip())
+_body = DEEP.format(i="i0") + GRADIENT.lstrip()
+define_planes(globals(), "_solid", ARGUMENTS, SIZES, _body, STORE, ACROSS, DOWN, together=1)
 
 
 @kernel(half=True)
@@ -156,4 +149,5 @@ def pad_backward(dx, dy, front_d, front_h, front_w, mode, stream=0):
     fronts = front_d, front_h, front_w
     _check(dy, dx, fronts, mode)
     P, ID, IH, IW = dx.shape
-    over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, *map(np.int32, (*fronts, mode)), computed(dx.dtype)(0))
+    function = _flat if ID == 1 and P >= TOGETHER else _solid  # noqa: F821
+    over_planes(function, P * ID, IH, IW, stream, dx, dy, *map(np.int32, (*fronts, mode)), computed(dx.dtype)(0))

@@ -6,20 +6,11 @@ Backward, an element adds what the windows that hold it give, always in the same
 from . import status
 from .lanes import warp_sum
 from .maps import computed
-from .planes import (
-    column,
-    column_step,
-    first_slice,
-    i32,
-    over_planes,
-    place_of,
-    row,
-    row_step,
-    slice_step,
-)
+from .planes import define_planes, i32, over_planes
 from .ptx import narrow, wide
 from .target import BLOCKS, THREADS, WARP, cuda, device, jit, kernel, launch
-from .windows import ahead, check_shapes, large, output_of, parts_of, reach_of_windows, reached, window
+from .windows import ahead, alike, check_shapes, large, output_of, parts_of, reach_of_windows, window
+from .windows import reached as reached  # for the lines below
 
 
 @device
@@ -29,43 +20,36 @@ def _divisor(zero, d, h, w):
     return real(d) * real(h) * real(w)
 
 
-@jit
-def _mean(y, x, windows_d, windows_h, windows_w, zero, each, problem):
-    """each: windows differ from slice to slice."""
-    depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
-    OD, rows, columns = i32(y.shape[1]), i32(y.shape[2]), i32(y.shape[3])
-    slices = i32(y.shape[0] * y.shape[1])
-    k = column()
-    while k < columns:
-        j = row()
-        while j < rows:
-            s = first_slice()
-            stale = True
-            d0 = d1 = dn = h0 = h1 = hn = w0 = w1 = wn = i32(0)
-            divisor = zero
-            while s < slices:
-                p, i = place_of(s, OD)
-                if stale:
-                    d0, d1, dn = window(windows_d, p, i, depth, problem)
-                    h0, h1, hn = window(windows_h, p, j, height, problem)
-                    w0, w1, wn = window(windows_w, p, k, width, problem)
-                    divisor = _divisor(zero, dn, hn, wn)
-                    stale = each
-                total = zero
-                a = d0
-                while a < d1:
-                    b = h0
-                    while b < h1:
-                        c = w0
-                        while c < w1:
-                            total += wide(x[p, a, b, c])
-                            c = i32(c + 1)
-                        b = i32(b + 1)
-                    a = i32(a + 1)
-                y[p, i, j, k] = narrow(y, total / divisor)
-                s = i32(s + slice_step())
-            j = i32(j + row_step())
-        k = i32(k + column_step())
+WINDOWS = """
+d0, d1, dn = window(windows_d, {p}, {i}, depth, problem)
+h0, h1, hn = window(windows_h, {p}, j, height, problem)
+w0, w1, wn = window(windows_w, {p}, k, width, problem)
+divisor = _divisor(zero, dn, hn, wn)
+"""
+MEAN = """
+total# = zero
+a = d0
+while a < d1:
+    b = h0
+    while b < h1:
+        c = w0
+        while c < w1:
+            v# = wide(x[p#, a, b, c])
+            total# += v#
+            c = i32(c + 1)
+        b = i32(b + 1)
+    a = i32(a + 1)
+"""
+SIZES = """
+depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
+planes, depths, rows, columns = y.shape[0], i32(y.shape[1]), y.shape[2], y.shape[3]
+"""
+ARGUMENTS = "y, x, windows_d, windows_h, windows_w, zero, problem"
+STORE = "y[p#, i#, j, k] = narrow(y, total# / divisor)"
+# all planes have the same windows, of one depth; or each slice its own
+define_planes(globals(), "_mean", ARGUMENTS, SIZES, MEAN, STORE, of_row=WINDOWS.format(p=0, i=0))
+OWN = WINDOWS.format(p="p0", i="i0")
+define_planes(globals(), "_mean_of_own", ARGUMENTS, SIZES, OWN + MEAN.lstrip(), STORE, together=1)
 
 
 @jit
@@ -106,9 +90,9 @@ def average_pool_forward(y, x, windows_d, windows_h, windows_w, stream=0):
         grid = min(-(-y.size // (THREADS // WARP)), BLOCKS)
         launch(_mean_of_many, grid, THREADS, stream, y, x, *tables, zero, status.word())
         return
-    each = y.shape[1] > 1 or any(t.shape[0] > 1 for t in tables)
     P, OD, OH, OW = y.shape
-    over_planes(_mean, P * OD, OH, OW, stream, y, x, *tables, zero, each, status.word())
+    function = _mean if alike(y, tables) else _mean_of_own  # noqa: F821
+    over_planes(function, P * OD, OH, OW, stream, y, x, *tables, zero, status.word())
 
 
 @device
@@ -118,41 +102,41 @@ def _divisor_if_held(table, p, o, i):
     return i32(table[q, o, 2]) if table[q, o, 0] <= i and i < table[q, o, 1] else i32(0)
 
 
-@jit
-def _gradient(dx, dy, windows_d, windows_h, windows_w, reach, zero):
-    depth, rows, columns = i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
-    slices = i32(dx.shape[0] * dx.shape[1])
-    of_height = i32(windows_d.shape[0] * depth)
-    of_width = i32(of_height + windows_h.shape[0] * rows)
-    k = column()
-    while k < columns:
-        j = row()
-        while j < rows:
-            s = first_slice()
-            while s < slices:
-                p, i = place_of(s, depth)
-                d0, d1 = reached(reach, 0, windows_d, p, depth, i)
-                h0, h1 = reached(reach, of_height, windows_h, p, rows, j)
-                w0, w1 = reached(reach, of_width, windows_w, p, columns, k)
-                total = zero
-                a = d0
-                while a < d1:
-                    dn = _divisor_if_held(windows_d, p, a, i)
-                    b = h0
-                    while b < h1 and dn != 0:
-                        hn = _divisor_if_held(windows_h, p, b, j)
-                        c = w0
-                        while c < w1 and hn != 0:
-                            wn = _divisor_if_held(windows_w, p, c, k)
-                            if wn != 0:
-                                total += wide(dy[p, a, b, c]) / _divisor(zero, dn, hn, wn)
-                            c = i32(c + 1)
-                        b = i32(b + 1)
-                    a = i32(a + 1)
-                dx[p, i, j, k] = narrow(dx, total)
-                s = i32(s + slice_step())
-            j = i32(j + row_step())
-        k = i32(k + column_step())
+REACH = """
+d0, d1 = reached(reach, 0, windows_d, {p}, depths, {i})
+h0, h1 = reached(reach, of_height, windows_h, {p}, rows, j)
+w0, w1 = reached(reach, of_width, windows_w, {p}, columns, k)
+"""
+GRADIENT = """
+total# = zero
+a = d0
+while a < d1:
+    dn = _divisor_if_held(windows_d, {p}, a, {i})
+    b = h0
+    while b < h1 and dn != 0:
+        hn = _divisor_if_held(windows_h, {p}, b, j)
+        c = w0
+        while c < w1 and hn != 0:
+            wn = _divisor_if_held(windows_w, {p}, c, k)
+            if wn != 0:
+                divisor = _divisor(zero, dn, hn, wn)
+                v# = wide(dy[p#, a, b, c])
+                total# += v# / divisor
+            c = i32(c + 1)
+        b = i32(b + 1)
+    a = i32(a + 1)
+"""
+OF_INPUT = """
+planes, depths, rows, columns = dx.shape[0], i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
+of_height = i32(windows_d.shape[0] * depths)
+of_width = i32(of_height + windows_h.shape[0] * rows)
+"""
+SLOPES = "dx, dy, windows_d, windows_h, windows_w, reach, zero"
+STORE = "dx[p#, i#, j, k] = narrow(dx, total#)"
+SAME, OWN = {"p": 0, "i": 0}, {"p": "p0", "i": "i0"}
+define_planes(globals(), "_gradient", SLOPES, OF_INPUT, GRADIENT.format(**SAME), STORE, of_row=REACH.format(**SAME))
+_body = REACH.format(**OWN) + GRADIENT.format(**OWN).lstrip()
+define_planes(globals(), "_gradient_of_own", SLOPES, OF_INPUT, _body, STORE, together=1)
 
 
 @kernel(half=True)
@@ -163,4 +147,5 @@ def average_pool_backward(dx, dy, windows_d, windows_h, windows_w, stream=0):
     P, ID, IH, IW = dx.shape
     if dx.size:
         reach = reach_of_windows(stream, tables, (ID, IH, IW), False)
-        over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, *tables, reach, computed(dx.dtype)(0))
+        function = _gradient if alike(dx, tables) else _gradient_of_own  # noqa: F821
+        over_planes(function, P * ID, IH, IW, stream, dx, dy, *tables, reach, computed(dx.dtype)(0))

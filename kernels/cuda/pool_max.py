@@ -7,75 +7,63 @@ import numpy as np
 
 from . import status
 from .maps import computed
-from .planes import (
-    column,
-    column_step,
-    first_slice,
-    i32,
-    over_planes,
-    place_of,
-    quotient,
-    row,
-    row_step,
-    slice_step,
-)
+from .planes import define_planes, i32, over_planes, quotient
 from .ptx import narrow, shuffle_xor, wide
 from .target import BLOCKS, THREADS, WARP, cuda, device, jit, kernel, launch
 from .windows import (
     ahead,
+    alike,
     check_shapes,
     large,
     output_of,
     parts_of,
     reach_of_windows,
-    reached,
     step_of,
     window,
 )
+from .windows import reached as reached  # for the lines below
 
-
-@jit
-def _largest(y, indices, x, windows_d, windows_h, windows_w, low, rectified, each, problem):
-    """each: windows differ from slice to slice."""
-    depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
-    OD, rows, columns = i32(y.shape[1]), i32(y.shape[2]), i32(y.shape[3])
-    slices = i32(y.shape[0] * y.shape[1])
-    k = column()
-    while k < columns:
-        j = row()
-        while j < rows:
-            s = first_slice()
-            stale = True
-            d0 = d1 = ds = h0 = h1 = hs = w0 = w1 = ws = i32(0)
-            while s < slices:
-                p, i = place_of(s, OD)
-                if stale:
-                    d0, d1, ds = window(windows_d, p, i, depth, problem)
-                    h0, h1, hs = window(windows_h, p, j, height, problem)
-                    w0, w1, ws = window(windows_w, p, k, width, problem)
-                    ds, hs, ws = step_of(ds, problem), step_of(hs, problem), step_of(ws, problem)
-                    stale = each
-                best, found = low, i32(-1)
-                a = d0
-                while a < d1:
-                    b = h0
-                    while b < h1:
-                        at = i32((a * height + b) * width)
-                        c = w0
-                        while c < w1:
-                            v = wide(x[p, a, b, c])
-                            # of equals the first stays, of NaNs the last
-                            if v > best or v != v or (found < 0 and not rectified):
-                                best, found = v, i32(at + c)
-                            c = i32(c + ws)
-                        b = i32(b + hs)
-                    a = i32(a + ds)
-                y[p, i, j, k] = narrow(y, best)
-                if indices.size > 0:
-                    indices[p, i, j, k] = found
-                s = i32(s + slice_step())
-            j = i32(j + row_step())
-        k = i32(k + column_step())
+WINDOWS = """
+d0, d1, ds = window(windows_d, {p}, {i}, depth, problem)
+h0, h1, hs = window(windows_h, {p}, j, height, problem)
+w0, w1, ws = window(windows_w, {p}, k, width, problem)
+ds, hs, ws = step_of(ds, problem), step_of(hs, problem), step_of(ws, problem)
+"""
+# of equals the first stays, of NaNs the last
+LARGEST = """
+best#, found# = low, i32(-1)
+a = d0
+while a < d1:
+    b = h0
+    while b < h1:
+        at = i32((a * height + b) * width)
+        c = w0
+        while c < w1:
+            v# = wide(x[p#, a, b, c])
+            better# = (v# > best#) | (v# != v#) | ((found# < 0) & (not rectified))
+            best#, found# = v# if better# else best#, i32(at + c) if better# else found#
+            c = i32(c + ws)
+        b = i32(b + hs)
+    a = i32(a + ds)
+"""
+INDICES = """
+if indices.size > 0:
+    if s + # * along < slices: indices[p#, i#, j, k] = found#
+"""
+SIZES = """
+depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
+planes, depths, rows, columns = y.shape[0], i32(y.shape[1]), y.shape[2], y.shape[3]
+"""
+ARGUMENTS = "y, indices, x, windows_d, windows_h, windows_w, low, rectified, problem"
+STORE = "y[p#, i#, j, k] = narrow(y, best#)"
+# all planes have the same windows, of one depth; or each slice its own
+define_planes(
+    globals(), "_largest", ARGUMENTS, SIZES, LARGEST + INDICES.lstrip(), STORE, of_row=WINDOWS.format(p=0, i=0)
+)
+OWN = WINDOWS.format(p="p0", i="i0")
+define_planes(
+    globals(), "_largest_of_own", ARGUMENTS, SIZES, OWN + (LARGEST + INDICES.lstrip()).lstrip(), STORE, together=1
+)
 
 
 @device
@@ -144,45 +132,41 @@ def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w, rectified, 
         grid = min(-(-y.size // warps), BLOCKS)
         launch(_largest_of_many, grid, THREADS, stream, y, indices, x, *tables, low, rectified, status.word())
         return
-    each = y.shape[1] > 1 or any(t.shape[0] > 1 for t in tables)
     P, OD, OH, OW = y.shape
-    args = y, indices, x, *tables, low, rectified, each, status.word()
-    over_planes(_largest, P * OD, OH, OW, stream, *args)
+    function = _largest if alike(y, tables) else _largest_of_own  # noqa: F821
+    over_planes(function, P * OD, OH, OW, stream, y, indices, x, *tables, low, rectified, status.word())
 
 
-@jit
-def _gradient(dx, dy, indices, windows_d, windows_h, windows_w, reach, zero):
-    depth, rows, columns = i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
-    slices = i32(dx.shape[0] * dx.shape[1])
-    of_height = i32(windows_d.shape[0] * depth)
-    of_width = i32(of_height + windows_h.shape[0] * rows)
-    k = column()
-    while k < columns:
-        j = row()
-        while j < rows:
-            s = first_slice()
-            while s < slices:
-                p, i = place_of(s, depth)
-                d0, d1 = reached(reach, 0, windows_d, p, depth, i)
-                h0, h1 = reached(reach, of_height, windows_h, p, rows, j)
-                w0, w1 = reached(reach, of_width, windows_w, p, columns, k)
-                me = i32((i * rows + j) * columns + k)
-                total = zero
-                a = d0
-                while a < d1:
-                    b = h0
-                    while b < h1:
-                        c = w0
-                        while c < w1:
-                            if indices[p, a, b, c] == me:
-                                total += wide(dy[p, a, b, c])
-                            c = i32(c + 1)
-                        b = i32(b + 1)
-                    a = i32(a + 1)
-                dx[p, i, j, k] = narrow(dx, total)
-                s = i32(s + slice_step())
-            j = i32(j + row_step())
-        k = i32(k + column_step())
+REACH = """
+d0, d1 = reached(reach, 0, windows_d, {p}, depths, {i})
+h0, h1 = reached(reach, of_height, windows_h, {p}, rows, j)
+w0, w1 = reached(reach, of_width, windows_w, {p}, columns, k)
+"""
+GRADIENT = """
+me# = i32((i# * rows + j) * columns + k)
+total# = zero
+a = d0
+while a < d1:
+    b = h0
+    while b < h1:
+        c = w0
+        while c < w1:
+            n#, g# = indices[p#, a, b, c], wide(dy[p#, a, b, c])
+            total# += g# if n# == me# else zero
+            c = i32(c + 1)
+        b = i32(b + 1)
+    a = i32(a + 1)
+"""
+OF_INPUT = """
+planes, depths, rows, columns = dx.shape[0], i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
+of_height = i32(windows_d.shape[0] * depths)
+of_width = i32(of_height + windows_h.shape[0] * rows)
+"""
+SLOPES = "dx, dy, indices, windows_d, windows_h, windows_w, reach, zero"
+STORE = "dx[p#, i#, j, k] = narrow(dx, total#)"
+define_planes(globals(), "_gradient", SLOPES, OF_INPUT, GRADIENT, STORE, of_row=REACH.format(p=0, i=0))
+OWN = REACH.format(p="p0", i="i0")
+define_planes(globals(), "_gradient_of_own", SLOPES, OF_INPUT, OWN + GRADIENT.lstrip(), STORE, together=1)
 
 
 @kernel(half=True)
@@ -193,4 +177,5 @@ def max_pool_backward(dx, dy, indices, windows_d, windows_h, windows_w, stream=0
     P, ID, IH, IW = dx.shape
     if dx.size:
         reach = reach_of_windows(stream, tables, (ID, IH, IW), True)
-        over_planes(_gradient, P * ID, IH, IW, stream, dx, dy, indices, *tables, reach, computed(dx.dtype)(0))
+        function = _gradient if alike(dx, tables) else _gradient_of_own  # noqa: F821
+        over_planes(function, P * ID, IH, IW, stream, dx, dy, indices, *tables, reach, computed(dx.dtype)(0))

@@ -7,7 +7,7 @@ import numpy as np
 
 from . import status
 from .maps import raw
-from .planes import column, column_step, first_slice, i32, over_planes, slice_step
+from .planes import column, column_step, define_planes, first_slice, i32, over_planes, slice_step
 from .target import cuda, empty, jit, kernel, spread
 
 
@@ -33,34 +33,26 @@ def _claim(last, indices, problem):
         k = i32(k + column_step())
 
 
-@jit
-def _put(y, x, last):
-    planes, columns = i32(y.shape[0]), i32(y.shape[1])
-    nothing = y.dtype.type(0)
-    k = column()
-    while k < columns:
-        p = first_slice()
-        while p < planes:
-            winner = last[p, k]
-            y[p, k] = x[p, winner] if winner >= 0 else nothing
-            p = i32(p + slice_step())
-        k = i32(k + column_step())
-
-
-@jit
-def _take(dx, dy, indices, problem):
-    planes, columns, places = i32(dx.shape[0]), i32(dx.shape[1]), dy.shape[1]
-    k = column()
-    while k < columns:
-        p = first_slice()
-        while p < planes:
-            at = indices[p, k]
-            if at < 0 or at >= places:
-                problem[0] = status.PLACE
-            else:
-                dx[p, k] = dy[p, at]
-            p = i32(p + slice_step())
-        k = i32(k + column_step())
+SIZES = "planes, depths, rows, columns = {0}.shape[0], i32(1), 1, {0}.shape[1]"
+PUT = """
+winner# = last[p#, k]
+v# = x[p#, winner#] if winner# >= 0 else nothing
+"""
+define_planes(globals(), "_put", "y, x, last", SIZES.format("y") + "\nnothing = y.dtype.type(0)", PUT, "y[p#, k] = v#")
+TAKE = """
+at# = indices[p#, k]
+fits# = at# >= 0 and at# < dy.shape[1]
+if not fits#: problem[0] = status.PLACE
+v# = dy[p#, at#] if fits# else nothing
+"""
+define_planes(
+    globals(),
+    "_take",
+    "dx, dy, indices, problem",
+    SIZES.format("dx") + "\nnothing = dx.dtype.type(0)",
+    TAKE,
+    "dx[p#, k] = v#",
+)
 
 
 @kernel(half=True)
@@ -70,11 +62,11 @@ def max_unpool_forward(y, x, indices, stream=0):
     last = empty((P, O), np.int32)
     spread(_nobody, last.size, stream, last.reshape(-1))
     over_planes(_claim, P, 1, I, stream, last, indices, status.word())
-    over_planes(_put, P, 1, O, stream, raw(y), raw(x), last)
+    over_planes(_put, P, 1, O, stream, raw(y), raw(x), last)  # noqa: F821
 
 
 @kernel(half=True)
 def max_unpool_backward(dx, dy, indices, stream=0):
     """One launch. An index beyond its plane is told by the next call that waits for the device."""
     P, I = dx.shape
-    over_planes(_take, P, 1, I, stream, raw(dx), raw(dy), indices, status.word())
+    over_planes(_take, P, 1, I, stream, raw(dx), raw(dy), indices, status.word())  # noqa: F821

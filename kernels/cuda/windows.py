@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import template
 from . import status
-from .planes import i32, quotient
+from .planes import TOGETHER, i32, quotient
 from .target import THREADS, WARP, device, empty, launch
 from .target import cuda as cuda  # for what the template says, as the next
 from .target import jit as jit
@@ -21,6 +21,11 @@ def check_shapes(planes, tables):
     for table in tables:
         if table.shape[0] not in (1, planes):
             raise ValueError("pool: a window does not lie in the input")
+
+
+def alike(y, tables):
+    """Whether slices have the same windows, and are enough to be taken several at a time."""
+    return y.shape[1] == 1 and y.shape[0] >= TOGETHER and all(t.shape[0] == 1 for t in tables)
 
 
 @device

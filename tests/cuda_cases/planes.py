@@ -12,18 +12,19 @@ from test_pool import case as windows
 from . import case
 
 ONE = (1, 1, 1, 0, 1, 0)
-# planes and axes as in test_pool.py: whole, cut at the edge, overlapping, dilated, solid, of one large window
+# planes and axes as in test_pool.py: whole, cut at the edge, overlapping, dilated, solid, of one large window; planes
+# are more than a thread takes at a time, or fewer
 POOLED = [
     (0, ONE, (5, 2, 2, 0, 1, 0), (6, 2, 2, 0, 1, 0)),
-    (3, ONE, (4, 2, 2, 0, 1, 0), (6, 2, 2, 0, 1, 0)),
-    (2, ONE, (6, 3, 2, 1, 1, 1), (7, 3, 1, 1, 1, 0)),
+    (5, ONE, (4, 2, 2, 0, 1, 0), (6, 2, 2, 0, 1, 0)),
+    (5, ONE, (6, 3, 2, 1, 1, 1), (7, 3, 1, 1, 1, 0)),
     (2, (3, 2, 1, 0, 1, 0), (1, 1, 1, 0, 1, 0), (9, 3, 2, 2, 2, 0)),
     (3, (2, 2, 2, 0, 1, 0), (3, 3, 3, 0, 1, 0), (5, 5, 5, 0, 1, 0)),
     (1, ONE, (9, 9, 9, 0, 1, 0), (17, 17, 17, 0, 1, 0)),
 ]
 FLAT = (1, 0, 0)
-PADDED = [(2, FLAT, (3, 1, 2), (5, 3, 0)), (1, (2, 1, 1), (4, 0, 2), (5, -1, 2)), (3, FLAT, FLAT, (9, 4, -4))]
-RESAMPLED = [(2, 0, 0, 1), (1, 0, 5, 4), (1, 6, 8, 0)]
+PADDED = [(5, FLAT, (3, 1, 2), (5, 3, 0)), (1, (2, 1, 1), (4, 0, 2), (5, -1, 2)), (3, FLAT, FLAT, (9, 4, -4))]
+RESAMPLED = [(5, 0, 0, 1), (1, 0, 5, 4), (1, 6, 8, 0)]
 
 
 def drawn(planes, size, kernel):
