@@ -25,7 +25,8 @@ def _direct_weight(parts, dy, x, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10):
     sd, sh, sw, pd, ph, pw = low(n6), high(n6), low(n7), high(n7), low(n8), high(n8)
     dd, dh, dw, images = low(n9), high(n9), low(n10), high(n10)
     shared = cuda.shared.array(WARPS, parts.dtype)
-    sums = cuda.local.array(TAPS, parts.dtype)
+    sums, found = cuda.local.array(TAPS, parts.dtype), cuda.local.array(TAPS, parts.dtype)
+    counts = cuda.local.array(TAPS, np.bool_)
     # where a tap sees, in places and as a distance
     in_depth, in_height = cuda.local.array(TAPS, np.int32), cuda.local.array(TAPS, np.int32)
     in_width, distance = cuda.local.array(TAPS, np.int32), cuda.local.array(TAPS, np.int32)
@@ -60,9 +61,13 @@ def _direct_weight(parts, dy, x, n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10):
         )
         u, v, c = np.int32(plane * sd - pd), np.int32(row * sh - ph), np.int32(column * sw - pw)
         at = np.int32((((image * (groups * inner) + source) * id_ + u) * ih + v) * iw + c)
+        # what is not there reads the first number, for nothing: no tap waits for another
         for j in range(TAPS):
-            if inside(u + in_depth[j], id_) and inside(v + in_height[j], ih) and inside(c + in_width[j], iw):
-                sums[j] += value * wide(x[spot(at + distance[j])])
+            there = inside(u + in_depth[j], id_) & inside(v + in_height[j], ih) & inside(c + in_width[j], iw)
+            found[j] = wide(x[spot(at + distance[j] if there else 0)])
+            counts[j] = there
+        for j in range(TAPS):
+            sums[j] += value * (found[j] if counts[j] else real(0))
         column, row = np.int32(column + by_column), np.int32(row + by_row)
         if column >= ow:
             column, row = np.int32(column - ow), np.int32(row + 1)

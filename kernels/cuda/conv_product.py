@@ -9,6 +9,7 @@ and weights that are rearranged before to channels last. A result comes out as i
 
 import numpy as np
 
+from . import conv_pointwise
 from .conv_gather import given, seen, tapped
 from .conv_geometry import runs
 from .conv_lattice import lattices
@@ -24,13 +25,29 @@ def _on_tensor_cores(dtype):
     return dtype.itemsize == 2 or (dtype == np.float32 and tensor_products() > 0)
 
 
-def convolution(y, z, x, w, b, activation, geometry, back, stream):
-    """y = activation(x convolved with w + b); back: x is the result of the convolution, y its image."""
+class Kept(dict):
+    """Images and results as operands want them, rearranged once for all products of a call."""
+
+    def held(self, array, groups, last, stream):
+        if not last:
+            return as_it_lies(array, groups)
+        found = self.get(array.pointer)
+        if found is None:
+            # the array stays, so that its memory is not another's
+            found = self[array.pointer] = channels_last(array, groups, stream), array
+        return found[0]
+
+
+def convolution(y, z, x, w, b, activation, geometry, back, stream, kept):
+    """y = activation(x convolved with w + b); back: x is the result of the convolution, y its image. kept: a Kept"""
     last = _on_tensor_cores(x.dtype)
+    if conv_pointwise.takes(geometry, last, x):
+        conv_pointwise.convolution(y, z, x, w, b, activation, geometry, back, last, stream)
+        return
     weight = Weight(w, geometry, back, last, stream)
     sizes, others = (geometry.image, geometry.result) if back else (geometry.result, geometry.image)
     for g, y_run, z_run, x_run in runs(geometry, y, z, x):
-        held = channels_last(x_run, g.groups, stream) if last else as_it_lies(x_run, g.groups)
+        held = kept.held(x_run, g.groups, last, stream)
         flat_y, flat_z = y_run.reshape(-1), z_run.reshape(-1)
         for lattice in lattices(g, back):
             output, where = output_of(lattice, sizes, g.inner if back else g.outer)
@@ -53,19 +70,22 @@ def convolution(y, z, x, w, b, activation, geometry, back, stream):
             )
 
 
-def weight_gradient(dweight, dy, x, geometry, accumulate, stream):
+def weight_gradient(dweight, dy, x, geometry, accumulate, stream, kept):
     """dweight (+)= the gradient; dy: of the convolution's result, x: its image."""
     last = _on_tensor_cores(x.dtype)
+    if conv_pointwise.takes(geometry, last, dy, x):
+        conv_pointwise.weight_gradient(dweight, dy, x, geometry, accumulate, stream)
+        return
     inner, outer = geometry.group
     taps, flat = geometry.tap_count, dweight.reshape(-1)
     for g, dy_run, x_run in runs(geometry, dy, x):
-        held = [channels_last(a, g.groups, stream) if last else as_it_lies(a, g.groups) for a in (dy_run, x_run)]
-        stored = held[1].group
+        rows, columns = (kept.held(a, g.groups, last, stream) for a in (dy_run, x_run))
+        stored = columns.group
         output, where, epilogue = (TAPS, taps_of(inner, stored, taps), THERE) if last else (STACKED, (), STORE)
         multiply(
             flat,
-            given(held[0], g),
-            tapped(held[1], g),
+            given(rows, g),
+            tapped(columns, g),
             outer,
             stored * taps,
             g.places,

@@ -3,6 +3,7 @@
 from ..fused import check_activation, check_kept
 from .conv import convolve, parameter_gradients
 from .conv_geometry import geometry_of
+from .conv_product import Kept
 from .conv_sums import results
 from .target import kernel
 
@@ -12,7 +13,7 @@ def conv_transpose_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd
     """As the gradient of the input in conv.py, with bias and activation."""
     check_activation(activation)
     geometry = geometry_of(y, x, w, (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), groups)
-    convolve(y, z, x, w, b, activation, geometry, True, stream)
+    convolve(y, z, x, w, b, activation, geometry, True, stream, Kept())
 
 
 @kernel(half=True)
@@ -24,6 +25,6 @@ def conv_transpose_backward(
     check_kept(activation, dy.size, y.size, z.size)
     geometry = geometry_of(dy, x, w, (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), groups)
     dz, sums = results(db.size > 0, dy, y, z, activation, stream)
-    nothing = w.reshape(-1)[:0]
-    convolve(dx, nothing, dz, w, nothing, 0, geometry, False, stream)
-    parameter_gradients(dweight, db, x, dz, sums, geometry, accumulate, stream)
+    nothing, kept = w.reshape(-1)[:0], Kept()
+    convolve(dx, nothing, dz, w, nothing, 0, geometry, False, stream, kept)
+    parameter_gradients(dweight, db, x, dz, sums, geometry, accumulate, stream, kept)

@@ -13,17 +13,18 @@ DEPTHWISE = {
     "depthwise-3d": ((1, 2, 4, 5, 3), (2, 1, 2, 3, 2), (2, 1, 1), (1, 1, 0), (1, 2, 1), 2),
     "few-channels": ((2, 4, 1, 5, 5), (6, 2, 1, 2, 3), (1, 1, 2), (0, 1, 1), (1, 1, 1), 2),
 }
-# groups whose channels are too few for tiles of the real size go the way above there, but for the first three
+# groups whose channels are too few for tiles of the real size go the way above there, but for the first four
 MORE = 1 if SIMULATED else 12
 PRODUCTS = {
     "square": ((2, 3 * MORE, 1, 4, 6), (5 * MORE, 3 * MORE, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1),
     "strided": ((1, 4 * MORE, 1, 7, 9), (4 * MORE, 4 * MORE, 1, 3, 2), (1, 2, 3), (0, 1, 2), (1, 1, 2), 1),
     "3d": ((1, 3 * MORE, 3, 4, 3), (3 * MORE, 3 * MORE, 2, 3, 2), (1, 1, 1), (1, 1, 0), (2, 1, 1), 1),
+    "one-tap": ((2, 5 * MORE, 1, 4, 4), (4 * MORE, 5 * MORE, 1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1),
     "groups": ((1, 6, 1, 4, 4), (8, 3, 1, 2, 3), (1, 1, 1), (0, 0, 1), (1, 2, 1), 2),
-    "one-tap": ((2, 5, 1, 3, 4), (4, 5, 1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1),
     "line": ((1, 3, 1, 1, 9), (3, 3, 1, 1, 4), (1, 1, 2), (0, 0, 3), (1, 1, 1), 1),
     "mostly-padding": ((1, 3, 1, 1, 2), (3, 3, 1, 2, 3), (1, 1, 1), (0, 2, 3), (1, 1, 1), 1),
 }
+WHOLE = ((2, 8, 1, 4, 4), (16, 8, 1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1)
 EMPTY = ((0, 3, 1, 4, 4), (2, 3, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1)
 
 
@@ -59,6 +60,10 @@ def cases(rng, dtype):
         yield from both(rng, dtype, name, geometry)
     yield from both(rng, dtype, "square-gelu", PRODUCTS["square"], GELU, True, True)
     # the error of what tensor cores are given of a float32
+    # one tap, for which nothing is rearranged, where places are few, and where the tap is beside them
+    few = (3, 4 * MORE, 1, 1, 2), (3 * MORE, 4 * MORE, 1, 1, 1)
+    yield from both(rng, dtype, "one-tap-few", (*few, (1, 1, 1), (0, 0, 0), (1, 1, 1), 1))
+    yield from both(rng, dtype, "one-tap-beside", (*few, (1, 1, 1), (0, 1, 1), (1, 1, 1), 1))
     yield from both(rng, dtype, "square-high", PRODUCTS["square"], tol=1e-6, precision="high")
     yield from list(both(rng, dtype, "square-medium", PRODUCTS["square"], tol=1e-3, precision="medium"))[:1]
     # one gradient alone
@@ -72,5 +77,6 @@ def cases(rng, dtype):
 def half_cases(rng, dtype):
     yield from both(rng, dtype, "square", PRODUCTS["square"], RELU, accumulate=True)
     yield from both(rng, dtype, "depthwise", DEPTHWISE["depthwise"], RELU)
-    for name in ("strided", "groups", "3d", "one-tap"):
+    yield from both(rng, dtype, "whole", WHOLE, accumulate=True)
+    for name in ("strided", "groups", "one-tap"):
         yield from both(rng, dtype, name, PRODUCTS[name])
