@@ -156,3 +156,13 @@ def test_loss_backward_in_place(rng):
     dx = rng.standard_normal((3, 5, 2)).astype(F)
     for dloss in (np.ones(1, F), np.full(1, 3, F), rng.standard_normal(6).astype(F)):
         agree(Backend("cuda"), "loss.loss_backward", dx, dloss, absent(F).reshape(0, 0, 0))
+
+
+def test_chunks_cover_what_they_cut(rng):
+    """None is empty, whatever the sizes: an empty one has no largest element."""
+    require_cuda()
+    from hotloop.kernels.cuda.reduce import column_plan, row_plan
+
+    for R, columns in zip(10 ** rng.uniform(0, 8, 500), 10 ** rng.uniform(0, 6, 500), strict=True):
+        for chunk, chunks, *_ in (row_plan(int(columns), int(R)), column_plan(int(columns), int(R))):
+            assert (chunks - 1) * chunk < int(R) <= chunks * chunk

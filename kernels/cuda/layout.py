@@ -43,3 +43,9 @@ def lanes_of(columns):
 def elements(function, n, stream, *args):
     """Start device code that has a thread for each of n elements: i = cuda.grid(1), which may be n or more."""
     launch(function, -(-n // THREADS), THREADS, stream, *args)
+
+
+def cut(n, chunks):
+    """(elements of a chunk, chunks) for n elements in about so many chunks, none of them empty."""
+    chunk = max(1, -(-n // chunks))
+    return chunk, max(1, -(-n // chunk))

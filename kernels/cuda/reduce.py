@@ -10,7 +10,7 @@ import numpy as np
 
 from ..template import define
 from .half import HALVES
-from .layout import EACH, FILL, over_rows, power_above
+from .layout import EACH, FILL, cut, over_rows, power_above
 from .ptx import shuffle_xor
 from .scan import scan
 from .target import THREADS, WARP, cuda, device, empty, jit, kernel, launch
@@ -140,7 +140,7 @@ def accumulator(dtype):
 def row_plan(O, R):
     """(elements of a chunk, chunks of a row, block) for rows."""
     chunks = 1 if R < 2 * CHUNK else max(1, min(R // CHUNK, -(-FILL // O)))
-    chunk = -(-R // chunks)
+    chunk, chunks = cut(R, chunks)
     lanes = THREADS if chunk > LONG else min(WARP, power_above(-(-chunk // EACH)))
     return chunk, chunks, (lanes, max(1, THREADS // lanes))
 
@@ -151,7 +151,7 @@ def column_plan(columns, R):
     ty = min(THREADS // tx, power_above(-(-R // EACH)))
     tiles = -(-columns // tx)
     chunks = max(1, min(R // (4 * EACH * ty), FILL // tiles))
-    return -(-R // chunks), chunks, tiles, (tx, ty)
+    return *cut(R, chunks), tiles, (tx, ty)
 
 
 def fold(name, y, x, stream, like=None, count=1, kind=None):

@@ -7,7 +7,7 @@ sums, a third starts every chunk from what lies before it. The same code makes a
 import numpy as np
 
 from .lanes import WARPS, block_scan
-from .layout import FILL
+from .layout import FILL, cut
 from .target import SIMULATOR, THREADS, WARP, cuda, empty, jit, launch
 
 # elements of a thread in one step; elements of a chunk at least
@@ -74,9 +74,8 @@ def _scan_columns(y, sums, x, before, columns, R, I, chunk, chunks, backwards, z
 
 
 def row_chunks(O, R):
-    """How many chunks rows are cut into, and their size."""
-    chunks = 1 if R < 2 * ROW_CHUNK else max(1, min(R // ROW_CHUNK, FILL // O))
-    return chunks, -(-R // chunks)
+    """(elements of a chunk, chunks of a row)"""
+    return cut(R, 1 if R < 2 * ROW_CHUNK else max(1, min(R // ROW_CHUNK, FILL // O)))
 
 
 def scan(y, x, backwards, kind, stream):
@@ -86,12 +85,11 @@ def scan(y, x, backwards, kind, stream):
         return
     zero, none = kind(0), empty((0,), np.dtype(kind))
     if I == 1:
-        chunks, chunk = row_chunks(O, R)
+        chunk, chunks = row_chunks(O, R)
         threads = THREADS if chunk > EACH * WARP else WARP
         function, grid, block, more = _scan_rows, O * chunks, threads, (R,)
     else:
-        chunks = max(1, min(R // COLUMN_CHUNK, FILL * THREADS // (O * I)))
-        chunk = -(-R // chunks)
+        chunk, chunks = cut(R, max(1, min(R // COLUMN_CHUNK, FILL * THREADS // (O * I))))
         function, grid, block, more = _scan_columns, -(-O * chunks * I // THREADS), THREADS, (O * I, R, I)
     y, x = y.reshape(-1), x.reshape(-1)
     before = none
