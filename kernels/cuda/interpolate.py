@@ -7,7 +7,7 @@ same order, and adds the shares that it has in them.
 
 from . import status
 from .maps import computed
-from .planes import TOGETHER, define_planes, i32, over_planes
+from .planes import TOGETHER, define_planes, i32, over_planes, planes_of
 from .ptx import wide
 from .target import device, kernel
 from .windows import reach_of_taps
@@ -32,8 +32,7 @@ def _tap(taps, k, o, size, problem):
 
 
 SIZES = """
-depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
-planes, depths, rows, columns = y.shape[0], i32(y.shape[1]), y.shape[2], y.shape[3]
+planes, depths, rows, columns = y.shape[0], i32(taps_d.shape[1]), taps_h.shape[1], taps_w.shape[1]
 A, B, C = i32(taps_d.shape[0]), i32(taps_h.shape[0]), i32(taps_w.shape[0])
 """
 KEEP = "t{n}, w{n} = _tap(taps_w, {n}, k, width, problem), wide(weights_w[{n}, k])\n"
@@ -44,13 +43,13 @@ while a < A:
     while b < B and d >= 0:
         h = _tap(taps_h, b, j, height, problem)
         if h >= 0:
-            share = wide(weights_d[a, {i}]) * wide(weights_h[b, j])
+            share, line = wide(weights_d[a, {i}]) * wide(weights_h[b, j]), i32((d * height + h) * width)
             {add}
         b = i32(b + 1)
     a = i32(a + 1)
 """
 ADD = """if t{n} >= 0:
-                v# = wide(x[p#, d, h, t{n}])
+                v# = wide(x[u32(p#), u32(line + t{n})])
                 total# += share * w{n} * v#
             """
 EACH = """c = i32(0)
@@ -58,11 +57,11 @@ EACH = """c = i32(0)
                 t = _tap(taps_w, c, k, width, problem)
                 if t >= 0:
                     w = share * wide(weights_w[c, k])
-                    v# = wide(x[p#, d, h, t])
+                    v# = wide(x[u32(p#), u32(line + t)])
                     total# += w * v#
                 c = i32(c + 1)"""
-ARGUMENTS = "y, x, taps_d, weights_d, taps_h, weights_h, taps_w, weights_w, zero, problem"
-STORE = "y[p#, i#, j, k] = narrow(y, total#)"
+ARGUMENTS = "y, x, taps_d, weights_d, taps_h, weights_h, taps_w, weights_w, depth, height, width, zero, problem"
+STORE = "y[u32(p#), u32((i# * rows + j) * columns + k)] = narrow(y, total#)"
 # planes of one depth, several at a time; or each slice by itself
 for _name, _i, _together in (("flat", "0", TOGETHER), ("solid", "i0", 1)):
     for _count in (*KEPT, 0):
@@ -70,7 +69,15 @@ for _name, _i, _together in (("flat", "0", TOGETHER), ("solid", "i0", 1)):
         _keep = "".join(KEEP.format(n=n) for n in range(_count))
         _body = RESAMPLE.format(i=_i, add=_add)
         define_planes(
-            globals(), f"_{_name}_{_count}", ARGUMENTS, SIZES, _body, STORE, of_column=_keep, together=_together
+            globals(),
+            f"_{_name}_{_count}",
+            ARGUMENTS,
+            SIZES,
+            _body,
+            STORE,
+            of_column=_keep,
+            together=_together,
+            flat=_together > 1,
         )
 
 
@@ -81,9 +88,10 @@ def interpolate_forward(y, x, taps_d, weights_d, taps_h, weights_h, taps_w, weig
     _check(tables)
     kept = taps_w.shape[0]
     P, OD, OH, OW = y.shape
+    arrays, sizes = map(planes_of, (y, x)), map(i32, x.shape[1:])
     kind = "flat" if OD == 1 and P >= TOGETHER else "solid"
     function = globals()[f"_{kind}_{kept if kept in KEPT else 0}"]
-    over_planes(function, P * OD, OH, OW, stream, y, x, *tables, computed(x.dtype)(0), status.word())
+    over_planes(function, P * OD, OH, OW, stream, *arrays, *tables, *sizes, computed(x.dtype)(0), status.word())
 
 
 @device
@@ -118,7 +126,7 @@ def _of_result(shares, taps, weights, first, o, e, zero):
 
 
 OF_INPUT = """
-planes, depths, rows, columns = dx.shape[0], i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
+planes, OH, OW = dx.shape[0], i32(taps_h.shape[1]), i32(taps_w.shape[1])
 """
 OF_COLUMN = """
 w0, w1 = reach[depths + rows + k, 0], reach[depths + rows + k, 1]
@@ -138,21 +146,24 @@ while a < d1:
     b = h0
     while b < h1 and of_depth != zero:
         share = of_depth * _of_result(of_rows, taps_h, weights_h, h0, b, j, zero)
+        line = i32((a * OH + b) * OW)
         c = w0
         while c < w1 and share != zero:
             of_width = _of_result(of_columns, taps_w, weights_w, w0, c, k, zero)
             if of_width != zero:
-                v# = wide(dy[p#, a, b, c])
+                v# = wide(dy[u32(p#), u32(line + c)])
                 total# += share * of_width * v#
             c = i32(c + 1)
         b = i32(b + 1)
     a = i32(a + 1)
 """
-SLOPES = "dx, dy, taps_d, weights_d, taps_h, weights_h, taps_w, weights_w, reach, zero"
+SLOPES = "dx, dy, taps_d, weights_d, taps_h, weights_h, taps_w, weights_w, reach, depths, rows, columns, zero"
 for _name, _i, _together in (("_gradient_flat", "0", TOGETHER), ("_gradient_solid", "i0", 1)):
-    _store = "dx[p#, i#, j, k] = narrow(dx, total#)"
+    _store = "dx[u32(p#), u32((i# * rows + j) * columns + k)] = narrow(dx, total#)"
     _body = GRADIENT.format(i=_i)
-    define_planes(globals(), _name, SLOPES, OF_INPUT, _body, _store, OF_COLUMN, OF_ROW, together=_together)
+    define_planes(
+        globals(), _name, SLOPES, OF_INPUT, _body, _store, OF_COLUMN, OF_ROW, together=_together, flat=_together > 1
+    )
 
 
 @kernel(half=True)
@@ -162,6 +173,9 @@ def interpolate_backward(dx, dy, taps_d, weights_d, taps_h, weights_h, taps_w, w
     _check(tables)
     P, ID, IH, IW = dx.shape
     if dx.size:
+        arrays = map(planes_of, (dx, dy))
         reach = reach_of_taps(stream, tables[::2], (ID, IH, IW))
         function = _gradient_flat if ID == 1 and P >= TOGETHER else _gradient_solid  # noqa: F821
-        over_planes(function, P * ID, IH, IW, stream, dx, dy, *tables, reach, computed(dx.dtype)(0))
+        over_planes(
+            function, P * ID, IH, IW, stream, *arrays, *tables, reach, *map(i32, (ID, IH, IW)), computed(dx.dtype)(0)
+        )

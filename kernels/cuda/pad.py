@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import pad_modes
 from .maps import computed, raw
-from .planes import TOGETHER, define_planes, i32, over_planes
+from .planes import TOGETHER, define_planes, i32, over_planes, planes_of
 from .target import device, kernel
 
 _source, _kept = device(pad_modes.source), device(pad_modes.kept)
@@ -103,10 +103,7 @@ def _count(places):
     return i32(places[1] + places[3] + places[5])
 
 
-SIZES = """
-planes, depths, rows, columns = dx.shape[0], i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
-OD, OH, OW = i32(dy.shape[1]), i32(dy.shape[2]), i32(dy.shape[3])
-"""
+SIZES = "planes = dx.shape[0]"
 DEEP = """
 deep_ones = _readers({i}, depths, OD, front_d, mode)
 deep = _count(deep_ones)
@@ -118,11 +115,11 @@ while a < deep:
     d = _reader(deep_ones, a)
     b = i32(0)
     while b < down:
-        h = _reader(high_ones, b)
+        line = i32((d * OH + _reader(high_ones, b)) * OW)
         c = i32(0)
         while c < across:
-            w = _reader(wide_ones, c)
-            v# = wide(dy[p#, d, h, w])
+            at = u32(line + _reader(wide_ones, c))
+            v# = wide(dy[u32(p#), at])
             total# += v#
             c = i32(c + 1)
         b = i32(b + 1)
@@ -136,9 +133,12 @@ DOWN = """
 high_ones = _readers(j, rows, OH, front_h, mode)
 down = _count(high_ones)
 """
-ARGUMENTS, STORE = "dx, dy, front_d, front_h, front_w, mode, zero", "dx[p#, i#, j, k] = narrow(dx, total#)"
+ARGUMENTS = "dx, dy, depths, rows, columns, OD, OH, OW, front_d, front_h, front_w, mode, zero"
+STORE = "dx[u32(p#), u32((i# * rows + j) * columns + k)] = narrow(dx, total#)"
 # planes of one depth, several at a time; or each slice by itself
-define_planes(globals(), "_flat", ARGUMENTS, SIZES, GRADIENT, STORE, ACROSS, DOWN + DEEP.format(i=0).lstrip())
+define_planes(
+    globals(), "_flat", ARGUMENTS, SIZES, GRADIENT, STORE, ACROSS, DOWN + DEEP.format(i=0).lstrip(), flat=True
+)
 _body = DEEP.format(i="i0") + GRADIENT.lstrip()
 define_planes(globals(), "_solid", ARGUMENTS, SIZES, _body, STORE, ACROSS, DOWN, together=1)
 
@@ -150,4 +150,6 @@ def pad_backward(dx, dy, front_d, front_h, front_w, mode, stream=0):
     _check(dy, dx, fronts, mode)
     P, ID, IH, IW = dx.shape
     function = _flat if ID == 1 and P >= TOGETHER else _solid  # noqa: F821
-    over_planes(function, P * ID, IH, IW, stream, dx, dy, *map(np.int32, (*fronts, mode)), computed(dx.dtype)(0))
+    numbers = *dx.shape[1:], *dy.shape[1:], *fronts, mode
+    args = planes_of(dx), planes_of(dy), *map(np.int32, numbers), computed(dx.dtype)(0)
+    over_planes(function, P * ID, IH, IW, stream, *args)

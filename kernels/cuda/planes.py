@@ -8,6 +8,8 @@ Indices are int32: two of them added or multiplied are int64 again, which `i32` 
 arithmetic of it. Loops are `while`: a `range` would divide to count its steps.
 """
 
+import math
+
 import numpy as np
 
 from .layout import power_above
@@ -17,7 +19,8 @@ from .ptx import wide as wide
 from .target import BLOCKS, SIMULATOR, THREADS, WARP, cuda, device, launch
 from .target import jit as jit
 
-i32 = np.int32
+# an index that is unsigned is not looked at for being negative
+i32, u32 = np.int32, np.uint32
 # slices that a thread takes at a time
 TOGETHER = 2 if SIMULATOR else 4
 # blocks along the second and the third axis of a grid, and threads along the third of a block, at most
@@ -83,7 +86,7 @@ def {name}({arguments}):
             s, along = first_slice(), slice_step()
             while s < slices:
                 s# = i32(min(s + # * along, slices - 1))
-                p#, i# = place_of(s#, depths)
+                {place}
                 {body}
                 if s + # * along < slices: {store}
                 s = i32(s + {together} * along)
@@ -92,13 +95,16 @@ def {name}({arguments}):
 """
 
 
-def define_planes(namespace, name, arguments, sizes, body, store, of_column="", of_row="", together=TOGETHER):
+def define_planes(
+    namespace, name, arguments, sizes, body, store, of_column="", of_row="", together=TOGETHER, flat=False
+):
     """namespace[name]: a kernel that goes over columns k, rows j and slices (p, i), for `over_planes`.
 
     sizes      lines that name `planes`, an int32 of `depths`, `rows` and `columns`
     of_column  lines that make what a column decides; of_row: a row
     body       lines for one slice or several: with # in the place of their number, they are written for each
     store      a statement for each slice
+    flat       planes have one depth
     """
 
     def indented(text, depth):
@@ -113,6 +119,7 @@ def define_planes(namespace, name, arguments, sizes, body, store, of_column="", 
         body=indented(body, 16),
         store=store,
         together=together,
+        place="p#, i# = s#, i32(0)" if flat else "p#, i# = place_of(s#, depths)",
     )
     lines = []
     for line in source.split("\n"):
@@ -125,6 +132,14 @@ def define_planes(namespace, name, arguments, sizes, body, store, of_column="", 
 
 # how many slices a kernel takes at a time
 _together: dict = {}
+
+
+def planes_of(array):
+    """(P, D, H, W) as (P, D H W): a place in a plane is worked out once for all planes."""
+    size = math.prod(array.shape[1:])
+    if size >= 2**31:
+        raise ValueError("expected planes of fewer than 2**31 elements")
+    return array.reshape(array.shape[0], size)
 
 
 def over_planes(function, slices, rows, columns, stream, *args):

@@ -6,7 +6,7 @@ Backward, an element adds what the windows that hold it give, always in the same
 from . import status
 from .lanes import warp_sum
 from .maps import computed
-from .planes import define_planes, i32, over_planes
+from .planes import define_planes, i32, over_planes, planes_of
 from .ptx import narrow, wide
 from .target import BLOCKS, THREADS, WARP, cuda, device, jit, kernel, launch
 from .windows import ahead, alike, check_shapes, large, output_of, parts_of, reach_of_windows, window
@@ -32,22 +32,23 @@ a = d0
 while a < d1:
     b = h0
     while b < h1:
+        line = i32((a * height + b) * width)
         c = w0
         while c < w1:
-            v# = wide(x[p#, a, b, c])
+            at = u32(line + c)
+            v# = wide(x[u32(p#), at])
             total# += v#
             c = i32(c + 1)
         b = i32(b + 1)
     a = i32(a + 1)
 """
 SIZES = """
-depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
-planes, depths, rows, columns = y.shape[0], i32(y.shape[1]), y.shape[2], y.shape[3]
+planes, depths, rows, columns = y.shape[0], i32(windows_d.shape[1]), windows_h.shape[1], windows_w.shape[1]
 """
-ARGUMENTS = "y, x, windows_d, windows_h, windows_w, zero, problem"
-STORE = "y[p#, i#, j, k] = narrow(y, total# / divisor)"
+ARGUMENTS = "y, x, windows_d, windows_h, windows_w, depth, height, width, zero, problem"
+STORE = "y[u32(p#), u32((i# * rows + j) * columns + k)] = narrow(y, total# / divisor)"
 # all planes have the same windows, of one depth; or each slice its own
-define_planes(globals(), "_mean", ARGUMENTS, SIZES, MEAN, STORE, of_row=WINDOWS.format(p=0, i=0))
+define_planes(globals(), "_mean", ARGUMENTS, SIZES, MEAN, STORE, of_row=WINDOWS.format(p=0, i=0), flat=True)
 OWN = WINDOWS.format(p="p0", i="i0")
 define_planes(globals(), "_mean_of_own", ARGUMENTS, SIZES, OWN + MEAN.lstrip(), STORE, together=1)
 
@@ -91,8 +92,9 @@ def average_pool_forward(y, x, windows_d, windows_h, windows_w, stream=0):
         launch(_mean_of_many, grid, THREADS, stream, y, x, *tables, zero, status.word())
         return
     P, OD, OH, OW = y.shape
+    arrays, sizes = map(planes_of, (y, x)), map(i32, x.shape[1:])
     function = _mean if alike(y, tables) else _mean_of_own  # noqa: F821
-    over_planes(function, P * OD, OH, OW, stream, y, x, *tables, zero, status.word())
+    over_planes(function, P * OD, OH, OW, stream, *arrays, *tables, *sizes, zero, status.word())
 
 
 @device
@@ -115,26 +117,30 @@ while a < d1:
     b = h0
     while b < h1 and dn != 0:
         hn = _divisor_if_held(windows_h, {p}, b, j)
+        line = i32((a * OH + b) * OW)
         c = w0
         while c < w1 and hn != 0:
             wn = _divisor_if_held(windows_w, {p}, c, k)
             if wn != 0:
                 divisor = _divisor(zero, dn, hn, wn)
-                v# = wide(dy[p#, a, b, c])
+                at = u32(line + c)
+                v# = wide(dy[u32(p#), at])
                 total# += v# / divisor
             c = i32(c + 1)
         b = i32(b + 1)
     a = i32(a + 1)
 """
 OF_INPUT = """
-planes, depths, rows, columns = dx.shape[0], i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
+planes, OH, OW = dx.shape[0], i32(windows_h.shape[1]), i32(windows_w.shape[1])
 of_height = i32(windows_d.shape[0] * depths)
 of_width = i32(of_height + windows_h.shape[0] * rows)
 """
-SLOPES = "dx, dy, windows_d, windows_h, windows_w, reach, zero"
-STORE = "dx[p#, i#, j, k] = narrow(dx, total#)"
+SLOPES = "dx, dy, windows_d, windows_h, windows_w, reach, depths, rows, columns, zero"
+STORE = "dx[u32(p#), u32((i# * rows + j) * columns + k)] = narrow(dx, total#)"
 SAME, OWN = {"p": 0, "i": 0}, {"p": "p0", "i": "i0"}
-define_planes(globals(), "_gradient", SLOPES, OF_INPUT, GRADIENT.format(**SAME), STORE, of_row=REACH.format(**SAME))
+define_planes(
+    globals(), "_gradient", SLOPES, OF_INPUT, GRADIENT.format(**SAME), STORE, of_row=REACH.format(**SAME), flat=True
+)
 _body = REACH.format(**OWN) + GRADIENT.format(**OWN).lstrip()
 define_planes(globals(), "_gradient_of_own", SLOPES, OF_INPUT, _body, STORE, together=1)
 
@@ -146,6 +152,9 @@ def average_pool_backward(dx, dy, windows_d, windows_h, windows_w, stream=0):
     check_shapes(dx.shape[0], tables)
     P, ID, IH, IW = dx.shape
     if dx.size:
+        arrays = map(planes_of, (dx, dy))
         reach = reach_of_windows(stream, tables, (ID, IH, IW), False)
         function = _gradient if alike(dx, tables) else _gradient_of_own  # noqa: F821
-        over_planes(function, P * ID, IH, IW, stream, dx, dy, *tables, reach, computed(dx.dtype)(0))
+        over_planes(
+            function, P * ID, IH, IW, stream, *arrays, *tables, reach, *map(i32, (ID, IH, IW)), computed(dx.dtype)(0)
+        )

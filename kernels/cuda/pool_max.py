@@ -7,7 +7,7 @@ import numpy as np
 
 from . import status
 from .maps import computed
-from .planes import define_planes, i32, over_planes, quotient
+from .planes import define_planes, i32, over_planes, planes_of, quotient
 from .ptx import narrow, shuffle_xor, wide
 from .target import BLOCKS, THREADS, WARP, cuda, device, jit, kernel, launch
 from .windows import (
@@ -36,29 +36,36 @@ a = d0
 while a < d1:
     b = h0
     while b < h1:
-        at = i32((a * height + b) * width)
+        line = i32((a * height + b) * width)
         c = w0
         while c < w1:
-            v# = wide(x[p#, a, b, c])
+            at = i32(line + c)
+            v# = wide(x[u32(p#), u32(at)])
             better# = (v# > best#) | (v# != v#) | ((found# < 0) & (not rectified))
-            best#, found# = v# if better# else best#, i32(at + c) if better# else found#
+            best#, found# = v# if better# else best#, at if better# else found#
             c = i32(c + ws)
         b = i32(b + hs)
     a = i32(a + ds)
 """
 INDICES = """
 if indices.size > 0:
-    if s + # * along < slices: indices[p#, i#, j, k] = found#
+    if s + # * along < slices: indices[u32(p#), u32((i# * rows + j) * columns + k)] = found#
 """
 SIZES = """
-depth, height, width = i32(x.shape[1]), i32(x.shape[2]), i32(x.shape[3])
-planes, depths, rows, columns = y.shape[0], i32(y.shape[1]), y.shape[2], y.shape[3]
+planes, depths, rows, columns = y.shape[0], i32(windows_d.shape[1]), windows_h.shape[1], windows_w.shape[1]
 """
-ARGUMENTS = "y, indices, x, windows_d, windows_h, windows_w, low, rectified, problem"
-STORE = "y[p#, i#, j, k] = narrow(y, best#)"
+ARGUMENTS = "y, indices, x, windows_d, windows_h, windows_w, depth, height, width, low, rectified, problem"
+STORE = "y[u32(p#), u32((i# * rows + j) * columns + k)] = narrow(y, best#)"
 # all planes have the same windows, of one depth; or each slice its own
 define_planes(
-    globals(), "_largest", ARGUMENTS, SIZES, LARGEST + INDICES.lstrip(), STORE, of_row=WINDOWS.format(p=0, i=0)
+    globals(),
+    "_largest",
+    ARGUMENTS,
+    SIZES,
+    LARGEST + INDICES.lstrip(),
+    STORE,
+    of_row=WINDOWS.format(p=0, i=0),
+    flat=True,
 )
 OWN = WINDOWS.format(p="p0", i="i0")
 define_planes(
@@ -124,8 +131,6 @@ def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w, rectified, 
     """One launch; the input is read once where windows do not overlap, and from cache where they do."""
     tables = windows_d, windows_h, windows_w
     check_shapes(x.shape[0], tables)
-    if x.shape[1] * x.shape[2] * x.shape[3] >= 2**31:
-        raise ValueError("pool: expected planes of fewer than 2**31 elements")
     low = computed(x.dtype)(0 if rectified else -np.inf)
     if large(x, y):
         warps = THREADS // WARP
@@ -133,8 +138,9 @@ def max_pool_forward(y, indices, x, windows_d, windows_h, windows_w, rectified, 
         launch(_largest_of_many, grid, THREADS, stream, y, indices, x, *tables, low, rectified, status.word())
         return
     P, OD, OH, OW = y.shape
+    arrays, sizes = map(planes_of, (y, indices, x)), map(i32, x.shape[1:])
     function = _largest if alike(y, tables) else _largest_of_own  # noqa: F821
-    over_planes(function, P * OD, OH, OW, stream, y, indices, x, *tables, low, rectified, status.word())
+    over_planes(function, P * OD, OH, OW, stream, *arrays, *tables, *sizes, low, rectified, status.word())
 
 
 REACH = """
@@ -149,22 +155,24 @@ a = d0
 while a < d1:
     b = h0
     while b < h1:
+        line = i32((a * OH + b) * OW)
         c = w0
         while c < w1:
-            n#, g# = indices[p#, a, b, c], wide(dy[p#, a, b, c])
+            at = u32(line + c)
+            n#, g# = indices[u32(p#), at], wide(dy[u32(p#), at])
             total# += g# if n# == me# else zero
             c = i32(c + 1)
         b = i32(b + 1)
     a = i32(a + 1)
 """
 OF_INPUT = """
-planes, depths, rows, columns = dx.shape[0], i32(dx.shape[1]), i32(dx.shape[2]), i32(dx.shape[3])
+planes, OH, OW = dx.shape[0], i32(windows_h.shape[1]), i32(windows_w.shape[1])
 of_height = i32(windows_d.shape[0] * depths)
 of_width = i32(of_height + windows_h.shape[0] * rows)
 """
-SLOPES = "dx, dy, indices, windows_d, windows_h, windows_w, reach, zero"
-STORE = "dx[p#, i#, j, k] = narrow(dx, total#)"
-define_planes(globals(), "_gradient", SLOPES, OF_INPUT, GRADIENT, STORE, of_row=REACH.format(p=0, i=0))
+SLOPES = "dx, dy, indices, windows_d, windows_h, windows_w, reach, depths, rows, columns, zero"
+STORE = "dx[u32(p#), u32(me#)] = narrow(dx, total#)"
+define_planes(globals(), "_gradient", SLOPES, OF_INPUT, GRADIENT, STORE, of_row=REACH.format(p=0, i=0), flat=True)
 OWN = REACH.format(p="p0", i="i0")
 define_planes(globals(), "_gradient_of_own", SLOPES, OF_INPUT, OWN + GRADIENT.lstrip(), STORE, together=1)
 
@@ -176,6 +184,9 @@ def max_pool_backward(dx, dy, indices, windows_d, windows_h, windows_w, stream=0
     check_shapes(dx.shape[0], tables)
     P, ID, IH, IW = dx.shape
     if dx.size:
+        arrays = map(planes_of, (dx, dy, indices))
         reach = reach_of_windows(stream, tables, (ID, IH, IW), True)
         function = _gradient if alike(dx, tables) else _gradient_of_own  # noqa: F821
-        over_planes(function, P * ID, IH, IW, stream, dx, dy, indices, *tables, reach, computed(dx.dtype)(0))
+        over_planes(
+            function, P * ID, IH, IW, stream, *arrays, *tables, reach, *map(i32, (ID, IH, IW)), computed(dx.dtype)(0)
+        )
