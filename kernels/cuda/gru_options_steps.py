@@ -90,8 +90,8 @@ def unmake(dgiven, second, terms, dinner, dh, d, gates, products, before, norm_h
 
 @jit
 def unmake_reset(dgiven, first, terms, drz, dseen, gates, products, states, norm_hh, lengths, t, n, h, after, eps):
-    """The gradient of r in dgiven, and of the product for r and z in first. dseen (n, h) is that of what n's product was
-    given, and becomes that of the states as it saw them. drz (n, 2 * h): room."""
+    """The gradient of r in dgiven, and of the product for r and z in first. dseen (n, h) is that of what n's product
+    was given, and becomes that of the states as it saw them. drz (n, 2 * h): room."""
     parts = cuda.shared.array(WARPS, dgiven.dtype)
     sample = cuda.blockIdx.x
     wide, row, line, begin = (t * n + sample) * 3 * h, (t * n + sample) * h, sample * 2 * h, sample * h

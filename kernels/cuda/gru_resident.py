@@ -112,9 +112,7 @@ def backward(groups, held, samples, width):
     elements = 2 * samples * depth
 
     @jit(launch_bounds=LANES * width)
-    def gru_resident_grad(
-        dgiven, dstates, dh0, dy, dhn, h0, packed, y, gates, lengths, steps, count, units, reverse
-    ):
+    def gru_resident_grad(dgiven, dstates, dh0, dy, dhn, h0, packed, y, gates, lengths, steps, count, units, reverse):
         """dgiven: of what the input gave r, z and n; dstates: of what the states did."""
         vectors = cuda.shared.array(elements, y.dtype, alignment=16)
         rest = cuda.shared.array(0, y.dtype, alignment=16)

@@ -117,9 +117,7 @@ def backward(down, itemsize):
     threads = threads_of_tile(itemsize)
 
     @jit(launch_bounds=threads)
-    def gru_step_grad(
-        first, second, dh, dy, y, h0, gates, w, lengths, t, previous, earlier, n, h, depth, after, whole
-    ):
+    def gru_step_grad(first, second, dh, dy, y, h0, gates, w, lengths, t, previous, earlier, n, h, depth, after, whole):
         """The gradients of step t. dh: what has come to the states besides the product with those of step `previous`,
         if there is one; here, what goes straight to the states before.
 

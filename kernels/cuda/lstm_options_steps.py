@@ -102,9 +102,7 @@ def unmake(
         if terms.size > 0:
             terms[sums + 8 * h + j] = dinner[begin + j]
     # in place: a thread reads its own element before it writes it, and barriers stand between
-    put_normalised_grad(
-        parts, dinner, begin, terms, sums + 7 * h, dinner, begin, new, begin, norm_c, 0, h, eps
-    )
+    put_normalised_grad(parts, dinner, begin, terms, sums + 7 * h, dinner, begin, new, begin, norm_c, 0, h, eps)
     for j in range(cuda.threadIdx.x, h, cuda.blockDim.x):
         i, f, g = gates[wide + j], gates[wide + h + j], gates[wide + 2 * h + j]
         old, do = cells[row + j], dgiven[wide + 3 * h + j]
@@ -129,6 +127,4 @@ def unmake(
             terms[sums + 6 * h + j] = do * new[begin + j]
     if norm_hh.size > 0:
         cuda.syncthreads()
-        put_normalised_grad(
-            parts, draw, wide, terms, sums, dgiven, wide, products, wide, norm_hh, 0, 4 * h, eps
-        )
+        put_normalised_grad(parts, draw, wide, terms, sums, dgiven, wide, products, wide, norm_hh, 0, 4 * h, eps)

@@ -119,9 +119,7 @@ def backward(groups, held, samples, width):
     elements = 2 * samples * depth
 
     @jit(launch_bounds=LANES * width)
-    def lstm_resident_grad(
-        dz, dh0, dc0, dy, dhn, dcn, c0, packed, gates, c, lengths, steps, count, units, reverse
-    ):
+    def lstm_resident_grad(dz, dh0, dc0, dy, dhn, dcn, c0, packed, gates, c, lengths, steps, count, units, reverse):
         vectors = cuda.shared.array(elements, dz.dtype, alignment=16)
         rest = cuda.shared.array(0, dz.dtype, alignment=16)
         thread, zero = cuda.threadIdx.x, dz.dtype.type(0)

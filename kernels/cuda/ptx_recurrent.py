@@ -142,8 +142,7 @@ else:
                 kind = signature.args[1]
                 total = _unpacked(builder, old, down * across)
                 rows = [
-                    _load(context, builder, kind, shared, builder.add(at, _number(r * apart_down)))
-                    for r in range(down)
+                    _load(context, builder, kind, shared, builder.add(at, _number(r * apart_down))) for r in range(down)
                 ]
                 columns = [
                     _load(context, builder, kind, shared, builder.add(to, _number(c * apart_across)))

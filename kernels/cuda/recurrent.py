@@ -1,8 +1,8 @@
 """What recurrent layers share on the device: two ways through the steps, and what comes before and after them.
 
     forward   z = x @ w_ih.T + b_ih                one product for all steps and samples
-              gates, cells, states                 one launch for all steps where the weights of the states fit into one
-                                                   multiprocessor (recurrent_resident.py); else a launch a step, which is
+              gates, cells, states                 one launch for all steps where the weights of the states fit into
+                                                   one multiprocessor (recurrent_resident.py); else a launch a step,
                                                    the product with the states and what follows from it
                                                    (recurrent_tile.py)
     backward  dz                                   step by step in the same ways, with the weights transposed
@@ -115,7 +115,7 @@ def add_rows(target, other, a, accumulate, stream):
 @jit
 def _first_steps(first, dz, lengths):
     """first[n]: dz of the step that a sample begins with when it is run through backwards; 0 if it has none."""
-    count, width = first.shape
+    width = first.shape[1]
     for i in range(cuda.grid(1), first.size, cuda.gridsize(1)):
         n, j = i // width, i % width
         length = min(lengths[n], dz.shape[0])
@@ -179,8 +179,8 @@ def order_of(steps, reverse):
 
 
 def relay(first, last, steps):
-    """[(old, its place, new, its place)], flat: where each step finds states and leaves them, from `first`, which may be
-    absent, by way of two halves of a buffer to `last`."""
+    """[(old, its place, new, its place)], flat: where each step finds states and leaves them, from `first`, which may
+    be absent, by way of two halves of a buffer to `last`."""
     size = last.size
     halves = empty(2 * size if steps > 1 else 0, last.dtype)
     olds = [(first.reshape(-1), 0)] + [(halves, k % 2 * size) for k in range(steps - 1)]
@@ -196,4 +196,3 @@ def step_before(t, steps, reverse):
 def kept(array, shape):
     """Where a result goes that is kept, or else room for it."""
     return array if array.size else empty(shape, array.dtype)
-

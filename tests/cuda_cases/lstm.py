@@ -27,7 +27,23 @@ def forms(rng, dtype):
     yield "steps", Case("lstm", rng, dtype, (3, 3, 2, most), MIXED), dict(accumulate=True)
     yield "steps-reverse", Case("lstm", rng, dtype, (2, 2, 2, most), np.array([2, 1]), reverse=True), {}
     yield "steps-chunks", Case("lstm", rng, dtype, (2, 5, 2, most + 1), states=False, bias=False), {}
-    yield "projection", Case("lstm", rng, dtype, (3, 3, 2, few, ), MIXED, p=3), dict(accumulate=True)
+    yield (
+        "projection",
+        Case(
+            "lstm",
+            rng,
+            dtype,
+            (
+                3,
+                3,
+                2,
+                few,
+            ),
+            MIXED,
+            p=3,
+        ),
+        dict(accumulate=True),
+    )
     yield "projection-reverse", Case("lstm", rng, dtype, (2, 2, 2, few), p=4, reverse=True), {}
     yield "no-steps", Case("lstm", rng, dtype, (0, 2, 2, few)), {}
     yield "no-samples", Case("lstm", rng, dtype, (2, 0, 2, few)), {}

@@ -1,8 +1,9 @@
 """The simple recurrent network with each option and all of them."""
 
+from recurrent_options import ALL, Case
+
 from . import case
 from .lstm import MIXED
-from recurrent_options import ALL, Case
 
 
 def option_cases(rng, dtype, kind, flags=(True,)):
@@ -13,7 +14,9 @@ def option_cases(rng, dtype, kind, flags=(True,)):
         for flag in flags if k in (0, len(sets) - 1) else flags[k % len(flags) :][:1]:
             lengths = MIXED if k % 2 else None
             name = "-".join(on) or "none"
-            forms.append((f"{name}-{flag}", Case(kind, rng, dtype, (3, 3, 6), on, lengths, k % 3 == 1, flag), k % 2 == 0))
+            forms.append(
+                (f"{name}-{flag}", Case(kind, rng, dtype, (3, 3, 6), on, lengths, k % 3 == 1, flag), k % 2 == 0)
+            )
     forms.append(("no-samples", Case(kind, rng, dtype, (2, 0, 4), ALL[kind]), False))
     forms.append(("no-steps", Case(kind, rng, dtype, (0, 2, 4), ALL[kind]), False))
     for name, form, accumulate in forms:
