@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from . import hopper, tile_launch
-from .target import cuda, empty, jit, kernel, spread
+from .target import THREADS, cuda, empty, jit, kernel, launch
 from .tile import CHUNK_BYTES, FUSED, LONG, LONG_TURNED, MATRIX, STORE, TURNED
 
 # matrices of one launch: the third axis of a grid
@@ -59,12 +59,10 @@ def side(matrices, turned):
 
 @jit
 def _pad(out, x, size, columns):
-    """Rows of `columns` elements, the last ones 0, from rows of `size`."""
-    zero = x.dtype.type(0)
-    for e in range(cuda.grid(1), out.size, cuda.gridsize(1)):
-        row = np.uint32(e) // np.uint32(columns) if out.size < 2**32 else e // columns
-        column = e - row * columns
-        out[e] = x[row * size + column] if column < size else zero
+    """Rows of `columns` elements, the last ones 0, from rows of `size`; a block for each."""
+    row = cuda.blockIdx.x
+    for column in range(cuda.threadIdx.x, columns, cuda.blockDim.x):
+        out[row * columns + column] = x[row * size + column] if column < size else x.dtype.type(0)
 
 
 def padded(matrices, stream):
@@ -74,7 +72,8 @@ def padded(matrices, stream):
     if size % step == 0 and matrices.pointer % CHUNK_BYTES == 0:
         return matrices
     out = empty((count, rows, -(-size // step) * step), matrices.dtype)
-    spread(_pad, out.size, stream, out.reshape(-1), matrices.reshape(-1), np.int32(size), np.int32(out.shape[2]))
+    threads = min(THREADS, out.shape[2])
+    launch(_pad, count * rows, threads, stream, out.reshape(-1), matrices.reshape(-1), size, out.shape[2])
     return out
 
 
