@@ -1,8 +1,7 @@
 """Softmax cross-entropy along the lines of lines.py: loss and gradient of a sample while its logits are in registers.
 
-A mean needs the weight of the labels before the first gradient: one small launch counts it. Then one launch makes loss
-and gradient, each logit read once from memory and each gradient written once, as in softmax.py; a block leaves the sum
-of its samples, and a last small launch adds those.
+Each logit is read once from memory and each gradient written once, as in softmax.py. A block leaves the sum of its
+samples, which a small launch adds up; what a mean divides by is in loss_labels.py.
 """
 
 import math
@@ -10,7 +9,6 @@ import math
 import numpy as np
 
 from . import status
-from .elementwise import fill_forward
 from .functions import exp, log
 from .lanes import block_sum
 from .lines import (
@@ -20,7 +18,6 @@ from .lines import (
     chunks_of,
     inside,
     keep,
-    lay,
     line_sum,
     place,
     put,
@@ -30,10 +27,10 @@ from .lines import (
     take,
     versions,
 )
-from .loss import NONE, check_loss
-from .loss_labels import count_labels, end_labels, scale_of
+from .loss import MEAN, NONE, check_loss
+from .loss_labels import begin_blocks, count_labels, end_blocks, scale_of
 from .softmax import grown, joined
-from .target import cuda, device, empty, jit, kernel, launch
+from .target import cuda, device, jit, kernel, launch
 
 
 @device
@@ -54,6 +51,7 @@ def _build(slots, vector):
     def _cross_entropy(
         values,
         each,
+        mean,
         dx,
         x,
         target,
@@ -84,7 +82,7 @@ def _build(slots, vector):
             good = False
         begin = first - lane * vector * stride
         there_label = begin + (label if good else 0) * stride
-        scale = scale_of(parts, counts)
+        scale = scale_of(parts, mean, counts, target, weight, length, ignore_index)
         top, total, nothing = real(-math.inf), zero, real(-math.inf)
         for chunk in range(chunks):
             at, left = reach(first, last, step, vectors, chunk)
@@ -119,7 +117,7 @@ def _build(slots, vector):
         else:
             value = block_sum(parts, value)
             if cuda.threadIdx.x == 0:
-                values[cuda.blockIdx.x] = value
+                values[cuda.blockIdx.x] = scale * value
         if dx.size > 0:
             share = scale * every / total
             for chunk in range(chunks):
@@ -149,8 +147,8 @@ _VERSIONS = versions(_build)
 
 @kernel
 def cross_entropy_forward(loss, dx, x, target, weight, ignore_index, label_smoothing, reduction, stream=0):
-    """Three launches for a mean, two for a sum, else one. A label out of range raises IndexError at the next call that
-    waits for the device."""
+    """One launch; another to add up blocks where there are several, one more to count where labels are many. A label out
+    of range raises IndexError at the next call that waits for the device."""
     if not 0 <= label_smoothing <= 1:
         raise ValueError("label_smoothing: expected 0 .. 1")
     check_loss(loss, target.size, reduction)
@@ -161,19 +159,6 @@ def cross_entropy_forward(loss, dx, x, target, weight, ignore_index, label_smoot
         kept, shared = room(laid, x.dtype)
         arrays = dx.reshape(-1), x.reshape(-1), target.reshape(-1), weight, counts
         numbers = ignore_index, real(1 - label_smoothing), real(label_smoothing / classes), status.word(), kept
-        args = (values, reduction == NONE, *arrays, *numbers, *laid.shape)
+        args = (values, reduction == NONE, reduction == MEAN, *arrays, *numbers, *laid.shape)
         launch(laid.of(_VERSIONS), laid.grid, laid.block, stream, *args, shared=shared)
-    if reduction != NONE:
-        end_labels(loss, values, counts, stream)
-
-
-def begin_blocks(loss, x, arrays, reduction, stream):
-    """(the Lay of the samples, where their values go: to the loss, or a sum for each block)."""
-    n, classes, m = x.shape
-    laid = lay(n * m, classes, m, *arrays) if x.size else None
-    if reduction != NONE:
-        return laid, empty((laid.grid if laid else 0,), x.dtype)
-    if laid is None:
-        # samples of no classes
-        fill_forward(loss, 0.0, stream)
-    return laid, loss
+    end_blocks(loss, values, 0, reduction, stream)

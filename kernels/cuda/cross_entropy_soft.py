@@ -2,11 +2,12 @@
 
 import math
 
-from .cross_entropy import begin_blocks, weigh
+from .cross_entropy import weigh
 from .functions import exp, log
 from .lanes import block_sum
 from .lines import PARTS, chunks_of, inside, line_sum, place, put, reach, take, versions
-from .loss import MEAN, NONE, add_up, check_loss
+from .loss import MEAN, NONE, check_loss
+from .loss_labels import begin_blocks, end_blocks
 from .softmax import grown, joined
 from .target import cuda, jit, kernel, launch
 
@@ -52,7 +53,7 @@ def _build(slots, vector):
         else:
             value = block_sum(parts, value if there and lane == 0 else zero)
             if cuda.threadIdx.x == 0:
-                values[cuda.blockIdx.x] = value
+                values[cuda.blockIdx.x] = scale * value
         share, shift = scale * every / total, log(total)
         for chunk in range(chunks if dx.size > 0 or dtarget.size > 0 else 0):
             at, left = reach(first, last, step, vectors, chunk)
@@ -98,5 +99,4 @@ def cross_entropy_soft_forward(loss, dx, dtarget, x, target, weight, label_smoot
         scale = real(1 / (n * m) if reduction == MEAN else 1)
         numbers = real(1 - label_smoothing), real(label_smoothing / classes), scale
         launch(laid.of(_VERSIONS), laid.grid, laid.block, stream, *arrays, *numbers, *laid.shape)
-    if reduction != NONE:
-        add_up(loss, values, n * m, reduction, stream)
+    end_blocks(loss, values, n * m, reduction, stream)
