@@ -137,6 +137,8 @@ def {name}_forward(y, indices, x, stream=0):
 def _extreme(rows, columns, y, indices, x, given, stream):
     if not y.size:
         return
+    if x.dtype == np.uint64:
+        raise TypeError("max/min: uint64 has no shuffles: expected another dtype")
     O, R, I = x.shape
     kind = accumulator(x.dtype)
     y, indices, x = y.reshape(-1), indices.reshape(-1), x.reshape(-1)
