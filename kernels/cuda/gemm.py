@@ -1,4 +1,9 @@
-"""Matrix products: plain ones, stacks of them, and what linear and the recurrent layers fuse to them."""
+"""Matrix products: plain ones, stacks of them, and what linear and the recurrent layers fuse to them.
+
+float32 is multiplied as kernels/precision.py says, where tensor cores can take the operands (rows of whole chunks of 16
+bytes): "highest" is float32's own arithmetic, "medium" TF32's, whose factors have 11 bits, and "high" three products
+of TF32, whose factors have 21 to 22; there an Inf becomes NaN, as the rest of Inf without its first bits is none.
+"""
 
 import math
 

@@ -14,7 +14,7 @@ from ..precision import get_matmul_precision
 from . import tile_fma, tile_mma
 from .half import stored_as
 from .ptx import aligned, load4
-from .target import SIMULATOR, cuda, empty, jit, launch, spread
+from .target import SIMULATOR, compute_capability, cuda, empty, jit, launch, spread
 from .tile import LINES, STACKED, STORE, Operand
 
 # blocks that keep a device busy
@@ -68,6 +68,7 @@ def multiply(
         return
     if vectors is None:
         vectors = columns % 4 == 0 and aligned(y, *(m for m in arrays if m.size))
+    _check_device()
     dtype = stored_as(a.array.dtype)
     products = _products(dtype, a.chunks and b.chunks)
     shape = _shape(dtype, products, rows, columns, depth, matrices)
@@ -96,6 +97,14 @@ def multiply(
     many = matrices * rows * columns // (4 if vectors else 1)
     counts = np.int32(matrices), np.int32(splits)
     spread(gather(output, epilogue, vectors), many, stream, y, parts, *arrays, *extents, *counts, *where, *scalars)
+
+
+@functools.cache
+def _check_device():
+    capability = compute_capability()
+    if capability < (8, 0):
+        found = ".".join(map(str, capability))
+        raise RuntimeError(f"CUDA products: expected a device of compute capability 8.0 or newer, this one has {found}")
 
 
 def _products(dtype, chunks):
