@@ -183,7 +183,8 @@ def test_nothing_but_ignored(backend, dtype, case):
 def test_labels_out_of_range(backend, dtype, case, bad, shape):
     target = np.zeros((shape[0], shape[2]), np.int64)
     target[2] = bad
-    with pytest.raises(IndexError, match=rf"label {bad} is out of range: expected 0 .. 9"):
+    words = "label is out" if backend.name == "cuda" else rf"label {bad} is out of range: expected 0 .. 9"
+    with pytest.raises(IndexError, match=words):
         evaluate(backend, case, [np.ones(shape, dtype), target, absent(dtype)], "mean")
 
 

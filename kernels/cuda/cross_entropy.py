@@ -147,8 +147,8 @@ _VERSIONS = versions(_build)
 
 @kernel
 def cross_entropy_forward(loss, dx, x, target, weight, ignore_index, label_smoothing, reduction, stream=0):
-    """One launch; another to add up blocks where there are several, one more to count where labels are many. A label out
-    of range raises IndexError at the next call that waits for the device."""
+    """One launch; another to add up blocks where there are several, and one to count where labels are many. A label
+    out of range raises IndexError at the next call that waits for the device."""
     if not 0 <= label_smoothing <= 1:
         raise ValueError("label_smoothing: expected 0 .. 1")
     check_loss(loss, target.size, reduction)

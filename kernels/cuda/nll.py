@@ -51,8 +51,8 @@ _VERSIONS = versions(_build)
 
 @kernel
 def nll_forward(loss, dx, x, target, weight, ignore_index, reduction, stream=0):
-    """One launch; another to add up blocks where there are several, one more to count where labels are many. A label out
-    of range raises IndexError at the next call that waits for the device."""
+    """One launch; another to add up blocks where there are several, and one to count where labels are many. A label
+    out of range raises IndexError at the next call that waits for the device."""
     check_loss(loss, target.size, reduction)
     counts = count_labels(target, weight, x.shape[1], ignore_index, reduction, stream)
     laid, values = begin_blocks(loss, x, [dx], reduction, stream)
