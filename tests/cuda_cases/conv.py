@@ -6,6 +6,9 @@ from hotloop.kernels.scalar import GELU, RELU
 
 from . import SIMULATED, case
 
+# what few channels go through: a thread's sums in registers
+CORES = {"_direct": {"fma.rn.f32": 8, "ld.global": 9}, "_direct_weight": {"fma.rn.f32": 9, "ld.global": 10}}
+
 # x (N, C, D, H, W), w (K, C / groups, KD, KH, KW), strides, paddings, dilations, groups
 DEPTHWISE = {
     "depthwise": ((2, 2, 1, 6, 5), (4, 1, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 2),
@@ -19,12 +22,12 @@ PRODUCTS = {
     "square": ((2, 3 * MORE, 1, 4, 6), (5 * MORE, 3 * MORE, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1),
     "strided": ((1, 4 * MORE, 1, 7, 9), (4 * MORE, 4 * MORE, 1, 3, 2), (1, 2, 3), (0, 1, 2), (1, 1, 2), 1),
     "3d": ((1, 3 * MORE, 3, 4, 3), (3 * MORE, 3 * MORE, 2, 3, 2), (1, 1, 1), (1, 1, 0), (2, 1, 1), 1),
-    "one-tap": ((2, 5 * MORE, 1, 4, 4), (4 * MORE, 5 * MORE, 1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1),
+    "one-tap": ((2, 5 * MORE, 1, 4, 4 * MORE), (4 * MORE, 5 * MORE, 1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1),
     "groups": ((1, 6, 1, 4, 4), (8, 3, 1, 2, 3), (1, 1, 1), (0, 0, 1), (1, 2, 1), 2),
     "line": ((1, 3, 1, 1, 9), (3, 3, 1, 1, 4), (1, 1, 2), (0, 0, 3), (1, 1, 1), 1),
     "mostly-padding": ((1, 3, 1, 1, 2), (3, 3, 1, 2, 3), (1, 1, 1), (0, 2, 3), (1, 1, 1), 1),
 }
-WHOLE = ((2, 8, 1, 4, 4), (16, 8, 1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1)
+WHOLE = ((2, 8 * MORE, 1, 4, 4 * MORE), (16, 8 * MORE, 1, 1, 1), (1, 1, 1), (0, 0, 0), (1, 1, 1), 1)
 EMPTY = ((0, 3, 1, 4, 4), (2, 3, 1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1)
 
 
