@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..precision import get_matmul_precision
-from . import tile_fma, tile_mma
+from . import target, tile_fma, tile_mma
 from .half import stored_as
 from .ptx import aligned, load4
-from .target import SIMULATOR, compute_capability, cuda, empty, jit, launch, spread
+from .target import SIMULATOR, cuda, empty, jit, launch, spread
 from .tile import LINES, STACKED, STORE, Operand
 
 # blocks that keep a device busy
@@ -101,7 +101,7 @@ def multiply(
 
 @functools.cache
 def _check_device():
-    capability = compute_capability()
+    capability = target.compute_capability()
     if capability < (8, 0):
         found = ".".join(map(str, capability))
         raise RuntimeError(f"CUDA products: expected a device of compute capability 8.0 or newer, this one has {found}")
