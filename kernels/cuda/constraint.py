@@ -20,7 +20,7 @@ def _factor(square, low, high, rate):
 
 
 @jit
-def _vectors(w, low, high, rate):
+def _norm_vectors(w, low, high, rate):
     parts = cuda.shared.array(WARPS, np.float64)
     o = cuda.blockIdx.x
     while o < w.shape[0]:
@@ -38,7 +38,7 @@ def _vectors(w, low, high, rate):
 
 
 @jit
-def _columns(w, low, high, rate):
+def _norm_columns(w, low, high, rate):
     """A block for WARP columns: its warps go down every so many rows, and their sums are added in order."""
     sums = cuda.shared.array(THREADS, np.float64)
     outer, rows, columns = i32(w.shape[0]), i32(w.shape[1]), i32(w.shape[2])
@@ -73,7 +73,7 @@ def norm_update(w, low, high, rate, stream=0):
     """12 bytes a float32 parameter, of which cache serves 4 where a column or a vector fits."""
     O, R, I = w.shape
     if I == 1:
-        launch(_vectors, min(O, BLOCKS), THREADS, stream, w.reshape(O, R), low, high, rate)
+        launch(_norm_vectors, min(O, BLOCKS), THREADS, stream, w.reshape(O, R), low, high, rate)
     else:
         grid = min(O, BLOCKS), min(-(-I // WARP), 65535)
-        launch(_columns, grid, THREADS, stream, w, low, high, rate)
+        launch(_norm_columns, grid, THREADS, stream, w, low, high, rate)

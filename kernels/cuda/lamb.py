@@ -32,7 +32,7 @@ exp_avg_sq = beta2 * exp_avg_sq + fresh2 * g * g
 """
 define_pass(
     globals(),
-    "_moments",
+    "_lamb_moments",
     ("exp_avg", "exp_avg_sq"),
     ("param", "grad"),
     ("step", "hyper", "maximize", "sums"),
@@ -50,7 +50,7 @@ step_size = lr * (norm / length if norm != 0 and length != 0 else 1.0)
 """
 define_pass(
     globals(),
-    "_move",
+    "_lamb_move",
     ("param",),
     ("exp_avg", "exp_avg_sq"),
     ("step", "hyper", "partial"),
@@ -66,5 +66,5 @@ define_pass(
 def lamb_update(param, exp_avg, exp_avg_sq, grad, step, hyper, maximize, stream=0):
     """40 bytes a float32 parameter: 24 for the moments and the norms, 16 for the move."""
     check("lamb_update", hyper, 5, step)
-    partial = sums_of(_moments, 2, stream, exp_avg, exp_avg_sq, param, grad, step, hyper, maximize)  # noqa: F821
-    run(_move, stream, param, exp_avg, exp_avg_sq, step, hyper, partial)  # noqa: F821
+    partial = sums_of(_lamb_moments, 2, stream, exp_avg, exp_avg_sq, param, grad, step, hyper, maximize)  # noqa: F821
+    run(_lamb_move, stream, param, exp_avg, exp_avg_sq, step, hyper, partial)  # noqa: F821

@@ -12,7 +12,7 @@ g = descent(p, g, factor, bound, decay, l1)
 """
 define_pass(
     globals(),
-    "_squares",
+    "_lars_squares",
     (),
     ("param", "grad"),
     ("hyper", "maximize", "sums"),
@@ -74,7 +74,7 @@ def lars_update(param, momentum_buffer, grad, step, hyper, nesterov, maximize, s
     """28 bytes a float32 parameter, 20 without momentum_buffer: 8 for the norms, the rest for the move. A momentum
     without a buffer is told by the next call that waits for the device."""
     check("lars_update", hyper, 5, step)
-    partial = sums_of(_squares, 2, stream, param, grad, hyper, maximize)  # noqa: F821
+    partial = sums_of(_lars_squares, 2, stream, param, grad, hyper, maximize)  # noqa: F821
     if momentum_buffer.size == param.size:
         run(_lars_momentum, stream, param, momentum_buffer, grad, step, hyper, nesterov, maximize, partial)  # noqa: F821
     else:

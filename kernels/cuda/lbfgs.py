@@ -13,7 +13,7 @@ DOT = "np.float64({0}) * np.float64({1})"
 
 define_pass(
     globals(),
-    "_pair",
+    "_lbfgs_pair",
     ("difference", "step"),
     ("grad", "previous", "d"),
     ("t", "sums"),
@@ -22,9 +22,16 @@ define_pass(
     sums=(DOT.format("difference", "step"), DOT.format("difference", "difference")),
     reads=(),
 )
-define_pass(globals(), "_dots", (), ("a", "b"), ("sums",), "pass", sums=(DOT.format("a", "b"),))
+define_pass(globals(), "_lbfgs_dots", (), ("a", "b"), ("sums",), "pass", sums=(DOT.format("a", "b"),))
 define_pass(
-    globals(), "_begin", ("d",), ("grad", "along"), ("sums",), "d = -g", sums=(DOT.format("d", "along"),), reads=()
+    globals(),
+    "_lbfgs_begin",
+    ("d",),
+    ("grad", "along"),
+    ("sums",),
+    "d = -g",
+    sums=(DOT.format("d", "along"),),
+    reads=(),
 )
 define_pass(globals(), "_opposite", ("d",), ("grad",), ("scale",), "d = -g * scale", scalars=("scale",), reads=())
 define_pass(globals(), "_move", ("y",), ("x", "d"), ("t",), "y = x + t * d", scalars=("t",), reads=())
@@ -42,7 +49,7 @@ KEEP = """
 if cuda.blockIdx.x == 0:
     factors[turn] = factor
 """
-for _name, _lines, _end in (("_back", BACK, KEEP), ("_forth", FORTH, "")):
+for _name, _lines, _end in (("_lbfgs_back", BACK, KEEP), ("_lbfgs_forth", FORTH, "")):
     define_pass(
         globals(),
         _name,
@@ -59,7 +66,7 @@ for _name, _lines, _end in (("_back", BACK, KEEP), ("_forth", FORTH, "")):
 
 
 @jit
-def _products(products, rho, partial):
+def _lbfgs_products(products, rho, partial):
     parts = cuda.shared.array(WARPS, np.float64)
     for j in range(products.size):
         dot = total(parts, partial, j)
@@ -73,8 +80,8 @@ def _products(products, rho, partial):
 def memory_forward(difference, step, rho, products, grad, previous, d, t, stream=0):
     """One pass that makes the pair and both products, and a launch that adds these up."""
     t = d.dtype.type(t)
-    partial = sums_of(_pair, 2, stream, difference, step, grad, previous, d, t)  # noqa: F821
-    launch(_products, 1, THREADS, stream, products, rho, partial)
+    partial = sums_of(_lbfgs_pair, 2, stream, difference, step, grad, previous, d, t)  # noqa: F821
+    launch(_lbfgs_products, 1, THREADS, stream, products, rho, partial)
 
 
 @kernel
@@ -88,26 +95,26 @@ def direction_forward(d, grad, differences, steps, rho, first, count, scale, str
         return
     factors = empty((count,), np.float64)
     last = (first + count - 1) % rows
-    partial = sums_of(_begin, 1, stream, d, grad, steps[last])  # noqa: F821
+    partial = sums_of(_lbfgs_begin, 1, stream, d, grad, steps[last])  # noqa: F821
     for i in range(count - 1, -1, -1):
         k = (first + i) % rows
         # at the end the first pair of the second loop is the same one
         following = steps[(first + i - 1) % rows] if i > 0 else differences[k]
         args = d, differences[k], following, rho, factors, k, i, 1.0, partial
-        partial = sums_of(_back, 1, stream, *args)  # noqa: F821
+        partial = sums_of(_lbfgs_back, 1, stream, *args)  # noqa: F821
     for i in range(count):
         k = (first + i) % rows
         # what the scale does to d it does to the product
         by = scale if i == 0 else 1.0
         args = d, steps[k], differences[(first + i + 1) % rows], rho, factors, k, i, by, partial
-        partial = sums_of(_forth, 1, stream, *args)  # noqa: F821
+        partial = sums_of(_lbfgs_forth, 1, stream, *args)  # noqa: F821
 
 
 @kernel
 def dot_forward(total, a, b, stream=0):
     """One pass over both, and a launch that adds up what it leaves."""
-    partial = sums_of(_dots, 1, stream, a, b)  # noqa: F821
-    launch(_products, 1, THREADS, stream, total, total[:0], partial)
+    partial = sums_of(_lbfgs_dots, 1, stream, a, b)  # noqa: F821
+    launch(_lbfgs_products, 1, THREADS, stream, total, total[:0], partial)
 
 
 @kernel

@@ -22,7 +22,7 @@ x = g + momentum * (momentum_buffer - g) if nesterov else momentum_buffer
 """
 define_pass(
     globals(),
-    "_momentum",
+    "_muon_momentum",
     ("momentum_buffer", "x"),
     ("grad",),
     ("hyper", "nesterov", "sums"),
@@ -39,7 +39,7 @@ shrink = 1 / (hyper[6] if norm < hyper[6] else norm)
 """
 define_pass(
     globals(),
-    "_scale",
+    "_muon_scale",
     ("x",),
     (),
     ("hyper", "partial"),
@@ -50,7 +50,7 @@ define_pass(
 )
 define_pass(
     globals(),
-    "_move",
+    "_muon_move",
     ("param",),
     ("x",),
     ("step", "hyper", "ratio"),
@@ -62,7 +62,7 @@ define_pass(
 
 
 @jit
-def _polynomial(q, s, hyper):
+def _muon_polynomial(q, s, hyper):
     """q = a I + b s + c q"""
     real, size = q.dtype.type, i32(q.shape[0])
     a, b, c = real(hyper[3]), real(hyper[4]), real(hyper[5])
@@ -84,14 +84,14 @@ def muon_update(param, momentum_buffer, grad, step, hyper, ratio, ns_steps, nest
     shape, real = param.shape, param.dtype
     x, y = empty(shape, real), empty(shape, real)
     args = momentum_buffer.reshape(-1), x.reshape(-1), grad.reshape(-1)
-    partial = sums_of(_momentum, 1, stream, *args, hyper, nesterov)  # noqa: F821
-    run(_scale, stream, x.reshape(-1), hyper, partial)  # noqa: F821
+    partial = sums_of(_muon_momentum, 1, stream, *args, hyper, nesterov)  # noqa: F821
+    run(_muon_scale, stream, x.reshape(-1), hyper, partial)  # noqa: F821
     k, wide = min(shape), shape[0] <= shape[1]
     s, q = empty((k, k), real), empty((k, k), real)
     for _ in range(ns_steps if param.size else 0):
         product(s, x, x, not wide, wide, False, stream)
         product(q, s, s, False, False, False, stream)
-        over_planes(_polynomial, 1, k, k, stream, q, s, hyper)
+        over_planes(_muon_polynomial, 1, k, k, stream, q, s, hyper)
         product(y, *((q, x) if wide else (x, q)), False, False, False, stream)
         x, y = y, x
-    run(_move, stream, param.reshape(-1), x.reshape(-1), step, hyper, ratio)  # noqa: F821
+    run(_muon_move, stream, param.reshape(-1), x.reshape(-1), step, hyper, ratio)  # noqa: F821

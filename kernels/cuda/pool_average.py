@@ -109,6 +109,7 @@ d0, d1 = reached(reach, 0, windows_d, {p}, depths, {i})
 h0, h1 = reached(reach, of_height, windows_h, {p}, rows, j)
 w0, w1 = reached(reach, of_width, windows_w, {p}, columns, k)
 """
+# a division for each window, not for each slice
 GRADIENT = """
 total# = zero
 a = d0
@@ -122,10 +123,10 @@ while a < d1:
         while c < w1 and hn != 0:
             wn = _divisor_if_held(windows_w, {p}, c, k)
             if wn != 0:
-                divisor = _divisor(zero, dn, hn, wn)
+                share = type(zero)(1) / _divisor(zero, dn, hn, wn)
                 at = u32(line + c)
                 v# = wide(dy[u32(p#), at])
-                total# += v# / divisor
+                total# += v# * share
             c = i32(c + 1)
         b = i32(b + 1)
     a = i32(a + 1)

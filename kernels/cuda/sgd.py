@@ -92,7 +92,7 @@ def _sound(param, momentum_buffer, step, hyper, problem):
 
 
 @jit
-def _rows(param, momentum_buffer, rows, values, step, hyper, nesterov, maximize, problem):
+def _table_rows(param, momentum_buffer, rows, values, step, hyper, nesterov, maximize, problem):
     """A warp for each row that has a gradient; with momentum, for each row of the table."""
     real, columns = param.dtype.type, param.shape[1]
     zero = real(0)
@@ -135,4 +135,4 @@ def sgd_rows_update(param, momentum_buffer, rows, values, step, hyper, nesterov,
     several = param.shape[0] if momentum_buffer.size else rows.size
     grid = max(1, min(-(-several // (THREADS // WARP)), MOST))
     args = param, momentum_buffer, rows, values, step, hyper, nesterov, maximize, status.word()
-    launch(_rows, grid, THREADS, stream, *args)
+    launch(_table_rows, grid, THREADS, stream, *args)

@@ -11,7 +11,7 @@ NUMBERS = 4
 
 
 @jit
-def _rows(param, exp_avg, exp_avg_sq, rows, values, step, hyper, maximize, problem):
+def _sparse_rows(param, exp_avg, exp_avg_sq, rows, values, step, hyper, maximize, problem):
     real, columns = param.dtype.type, param.shape[1]
     numbers = cuda.shared.array(NUMBERS, param.dtype)
     if cuda.threadIdx.x == 0:
@@ -46,4 +46,4 @@ def sparse_adam_update(param, exp_avg, exp_avg_sq, rows, values, step, hyper, ma
     check("sparse_adam_update", hyper, 4, step)
     grid = max(1, min(-(-rows.size // (THREADS // WARP)), MOST))
     args = param, exp_avg, exp_avg_sq, rows, values, step, hyper, maximize, status.word()
-    launch(_rows, grid, THREADS, stream, *args)
+    launch(_sparse_rows, grid, THREADS, stream, *args)

@@ -17,11 +17,12 @@ DOUBLE = {f"_{name}" for name in RULES} | {
     "_rmsprop_centered_momentum",
     "_schedule_free",
     "_lars_momentum",
-    "_rows",
+    "_table_rows",
+    "_sparse_rows",
     # norms
-    "_moments",
-    "_squares",
-    "_move",
+    "_lamb_moments",
+    "_lamb_move",
+    "_lars_squares",
 }
 # in the simulator two blocks and a remainder; not on the boundary of four
 N = 75
