@@ -56,16 +56,26 @@ def install():
             threading.Thread.run(thread)
         except BaseException as error:
             thread.exception = error
-        thread.barrier.leave(thread.exception is not None)
+        for barrier in thread.barriers if thread.exception is not None else [thread.barrier]:
+            barrier.leave(thread.exception is not None)
+
+    # blocks that wait for the rest of their cluster
+    cluster = []
 
     def run(manager, grid_point, *args):
-        points = list(np.ndindex(*manager._block_dim))
-        barrier = _Barrier(len(points))
-        threads = []
-        for point in points:
-            thread = kernel.BlockThread(lambda: manager._f(*args), manager, grid_point, point, manager._debug)
-            thread.barrier = barrier
-            threads.append(thread)
+        # neighbours of a kernel that has a `cluster` run together; all others one by one
+        cluster.append((manager, grid_point))
+        if len(cluster) < getattr(manager._f, "cluster", 1):
+            return
+        blocks, threads = list(cluster), []
+        cluster.clear()
+        barriers = [_Barrier(int(np.prod(block._block_dim))) for block, _ in blocks]
+        for (block, place), barrier in zip(blocks, barriers, strict=True):
+            block.cluster = [other for other, _ in blocks]
+            for point in np.ndindex(*block._block_dim):
+                thread = kernel.BlockThread(lambda: manager._f(*args), block, place, point, block._debug)
+                thread.barrier, thread.barriers = barrier, barriers
+                threads.append(thread)
         for thread in threads:
             thread.start()
         for thread in threads:

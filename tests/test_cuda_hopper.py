@@ -54,14 +54,16 @@ def expected(a, b, transpose_a, transpose_b):
 
 
 # several tiles and blocks, remainders along each axis, more slices than stages; plan: (columns of a tile, depth of a
-# part), where it is not left to the module
+# part, blocks of a cluster), where it is not left to the module
 PRODUCTS = {
     "one slice": (1, 128, 64, 64, "nt", None, False),
     "several tiles": (1, 136, 200, 200, "nt", None, True),
     "both turned": (1, 136, 72, 136, "tn", None, True),
     "a turned": (2, 72, 136, 72, "tt", None, False),
-    "b turned": (1, 72, 136, 328, "nn", (128, 1 << 20), True),
-    "split": (2, 72, 72, 264, "nn", (64, 128), True),
+    "b turned": (1, 72, 136, 328, "nn", (128, 1 << 20, 1), True),
+    "split": (2, 72, 72, 264, "nn", (64, 128, 1), True),
+    "clusters": (1, 304, 136, 264, "nt", (128, 1 << 20, 2), True),
+    "clusters, split, turned": (1, 136, 72, 328, "nn", (128, 192, 2), False),
 }
 CASES = [
     *[(HALVES[-1], 0, name) for name in PRODUCTS],
@@ -69,6 +71,7 @@ CASES = [
     (SINGLE, 1, "both turned"),
     (SINGLE, 3, "several tiles"),
     (SINGLE, 3, "split"),
+    (SINGLE, 3, "clusters, split, turned"),
 ]
 
 
@@ -138,22 +141,22 @@ def test_plans():
     if SIMULATED:
         pytest.skip("tiles are small in the simulator")
     for size in (2048, 4096, 8192):
-        assert hopper.plan("bfloat16", 1, size, size, size, 1) == (256, size)
-    width, per = hopper.plan("bfloat16", 1, 1024, 1024, 1024, 1)
-    assert (width, per) == (64, 1024)
-    width, per = hopper.plan("bfloat16", 1, 256, 256, 1 << 16, 1)
-    assert per < 1 << 14
-    assert hopper.plan("float32", 1, 4096, 4096, 4096, 3)[0] == 128
+        assert hopper.plan("bfloat16", 1, size, size, size, 1) == (256, size, 2)
+    width, per, _ = hopper.plan("bfloat16", 1, 1024, 1024, 1024, 1)
+    assert 1024**2 // 128 // width >= 32
+    assert per == 1024
+    assert hopper.plan("bfloat16", 1, 256, 256, 1 << 16, 1)[1] < 1 << 14
+    assert hopper.plan("float32", 1, 4096, 4096, 4096, 3) == (128, 4096, 2)
 
 
-# (type, columns of a tile, whether a and b lie along K, activation, products): registers are a thread's
+# (type, columns of a tile, whether a and b lie along K, activation, products, blocks of a cluster)
 VARIANTS = {
-    "bfloat16": ("bfloat16", 256, True, True, IDENTITY, 1),
-    "bfloat16 turned, an activation": ("bfloat16", 256, False, False, GELU_TANH, 1),
-    "float16, half as wide": ("float16", 128, True, False, RELU, 1),
-    "TF32": ("float32", 256, True, True, IDENTITY, 1),
-    "three of TF32": ("float32", 128, True, True, IDENTITY, 3),
-    "three of TF32, narrow": ("float32", 64, True, True, SIGMOID, 3),
+    "bfloat16": ("bfloat16", 256, True, True, IDENTITY, 1, 2),
+    "bfloat16 turned, an activation": ("bfloat16", 256, False, False, GELU_TANH, 1, 2),
+    "float16, half as wide": ("float16", 128, True, False, RELU, 1, 1),
+    "TF32": ("float32", 256, True, True, IDENTITY, 1, 1),
+    "three of TF32": ("float32", 128, True, True, IDENTITY, 3, 2),
+    "three of TF32, narrow": ("float32", 64, True, True, SIGMOID, 3, 1),
 }
 
 
@@ -163,7 +166,7 @@ def test_assembles(compiler, name):  # noqa: F811
     from hotloop.kernels.cuda import hopper_core
     from numba.cuda import types
 
-    kind, width, a_along, b_along, _, _ = variant = VARIANTS[name]
+    kind, width, a_along, b_along, *_, cluster = variant = VARIANTS[name]
     element = types.Array({"bfloat16": types.uint16, "float16": types.float16}.get(kind, types.float32), 1, "C")
     signature = *[element] * 3, *[types.uint64] * 2, *[types.int64] * 6, types.boolean
     compiler.cc = HOPPER
@@ -174,9 +177,10 @@ def test_assembles(compiler, name):  # noqa: F811
     assert ".f64" not in version.ptx
     shape = f"wgmma.mma_async.sync.aligned.m64n{width}k{8 if kind == 'float32' else 16}.f32"
     assert version.ptx.count(shape) == 4
-    boxes = (1 if a_along else 2) + (1 if b_along else width // 64)
+    boxes = (1 if a_along else 2) + (1 if b_along else width // cluster // 64)
     # before the first slice, and after each
     assert version.ptx.count("cp.async.bulk.tensor.3d") >= 2 * boxes
+    assert (".reqnctapercluster 2, 1, 1" in version.ptx) == (cluster == 2)
     for instruction in ("mbarrier.try_wait", "fence.proxy.tensormap::generic.acquire.sys", "ld.shared.v4.f32"):
         assert instruction in version.ptx
     # of a block and of the system, in 228 KB

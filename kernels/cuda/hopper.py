@@ -12,19 +12,21 @@ from . import target, tensor_map
 from .hopper_core import BLOCK, TILE_ROWS, core, shared_bytes, slice_of
 from .hopper_operands import BOUNDARY, operand
 from .ptx import aligned
-from .ptx_hopper import TYPES
+from .ptx_hopper import ROW_BYTES, TYPES
 from .target import SIMULATOR, Recording, empty, launch, spread
 from .tile import FUSED, STACKED
 from .tile_launch import gather
 
-# columns of a tile
-WIDTHS = (128, 64) if SIMULATOR else (256, 128, 64)
+# columns of a tile, and blocks that share them
+SHAPES = ((64, 1),) if SIMULATOR else ((256, 2), (256, 1), (128, 2), (128, 1), (64, 1))
 # the least product that is worth a tile, and the least of each extent
 LEAST, LEAST_EXTENT = (1, 1) if SIMULATOR else (1 << 21, 64)
-# multiprocessors that a plan is made for; parts of the depth at most, and slices of one at least
-UNITS, MOST_SPLITS, LEAST_SLICES = 132, 16, 8
-# what costs as much as products do, see `plan`: writing a tile, starting to add up parts, and numbers of parts per unit
-EPILOGUE, GATHER, GATHERED = 4, 1200, 1000
+# what a plan is made for: multiprocessors; bytes a cycle from the second-level cache, to all and to each; cycles of a
+# column's products in a slice, before the first product of a tile, to write a column, to start adding parts up; and
+# numbers that are added up in a cycle. Of an H100; parts of a depth at most, and slices of one at least
+UNITS, L2_RATE, L2_RATE_EACH = 132, 4000, 64
+CYCLES, FIRST, WRITING, GATHER, GATHERED = 4, 1000, 10, 5000, 250
+MOST_SPLITS, LEAST_SLICES = 16, 8
 
 
 def takes(y, a, b, transpose_a, transpose_b, z, bias, passes):
@@ -66,18 +68,18 @@ def product(y, a, b, transpose_a, transpose_b, accumulate, stream, z, bias, acti
         along = True, True
     else:
         passes = 1
-    width, per = plan(kind, matrices, rows, columns, depth, passes)
+    width, per, cluster = plan(kind, matrices, rows, columns, depth, passes)
     splits = -(-depth // per)
-    maps = _map(a, along[0], TILE_ROWS, depth), _map(b, along[1], width, depth)
+    maps = _map(a, along[0], TILE_ROWS, depth), _map(b, along[1], width // cluster, depth)
     if isinstance(stream, Recording):
         stream.kept += a, b
     stacks = matrices * splits
-    tiles = stacks * -(-rows // TILE_ROWS) * -(-columns // width)
+    tiles = stacks * -(-rows // (TILE_ROWS * cluster)) * -(-columns // width)
     extents = rows, columns, depth, matrices, stacks, per
-    grid, shared = min(tiles, target.multiprocessors()), shared_bytes(width)
+    grid, shared = cluster * min(tiles, target.multiprocessors() // cluster), shared_bytes(width)
 
     def start(y, z, bias, accumulate, activation):
-        kernel = core(kind, width, *along, activation, passes)
+        kernel = core(kind, width, *along, activation, passes, cluster)
         launch(kernel, grid, BLOCK, stream, y, z, bias, *maps, *extents, accumulate, shared=shared)
 
     flat = y.reshape(-1)
@@ -93,26 +95,31 @@ def product(y, a, b, transpose_a, transpose_b, accumulate, stream, z, bias, acti
 
 @functools.cache
 def plan(kind, matrices, rows, columns, depth, passes):
-    """(columns of a tile, how much of the depth a block sums): by what the slowest multiprocessor has to do.
+    """(columns of a tile, depth that a block sums, blocks of a cluster) by which all is done soonest, in cycles.
 
-    The unit is a slice of one column of a tile. The same on every device, so that the bits are.
+    The same on every device, so that the bits are.
     """
     slice = slice_of(kind)
-    # two sets of sums have no room in registers for the widest
-    widths = [width for width in WIDTHS if passes == 1 or width <= 128]
-    bands, slices = matrices * -(-rows // TILE_ROWS), -(-depth // slice)
-    plans = []
-    for width in widths:
+    slices, plans = -(-depth // slice), []
+    for width, cluster in SHAPES:
+        if passes == 3 and width > 128:
+            # two sets of sums have no room in registers
+            continue
+        tiles = matrices * -(-rows // (TILE_ROWS * cluster)) * -(-columns // width)
         for splits in range(1, max(1, min(MOST_SPLITS, slices // LEAST_SLICES)) + 1):
             each = -(-slices // splits)
-            turns = -(-bands * -(-columns // width) * -(-slices // each) // UNITS)
-            # a narrow tile costs more than its share; what writes the results waits for the products
-            cost = turns * (each * passes + EPILOGUE) * (width + 32)
-            if splits > 1:
-                cost += GATHER + matrices * rows * columns * splits // GATHERED
-            plans.append((cost, splits, -width, each * slice))
-    _, _, width, per = min(plans)
-    return -width, per
+            parts = -(-slices // each)
+            blocks = tiles * parts * cluster
+            turns = -(-blocks // (UNITS // cluster * cluster))
+            # products, or bringing what they want: from the second-level cache, which all at work share
+            rate = min(L2_RATE_EACH, L2_RATE / min(blocks, UNITS))
+            each_slice = max(CYCLES * width, (TILE_ROWS + width // cluster) * ROW_BYTES / rate)
+            cycles = turns * (each * passes * each_slice + FIRST + WRITING * width)
+            if parts > 1:
+                cycles += GATHER + matrices * rows * columns * (parts + 1) / GATHERED
+            plans.append((cycles, parts, -width, each * slice, cluster))
+    _, _, width, per, cluster = min(plans)
+    return -width, per, cluster
 
 
 def _extents(y, a, transpose_a):

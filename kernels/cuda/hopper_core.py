@@ -79,13 +79,17 @@ def descriptor(bits, address):
 
 SOURCE = """
 @device
-def ask(ring, map_a, map_b, tall, wide, depth, matrices, stacks, per, tile, g, begin, top, left, part, k, stage, phase):
+def ask(
+    ring, map_a, map_b, rank, tall, wide, depth, matrices, stacks, per,
+    tile, g, begin, top, left, part, k, stage, phase,
+):
     '''Ask for one more slice, as soon as its stage is free; gives where the next one lies; k < 0: in a new tile.'''
     if tile < tall * wide * stacks:
         if k < 0:
             g, top, left = place(tile, tall, wide)
             split = np.int64(quotient(g, matrices))
-            g, begin, top, left = g - split * matrices, split * per, top * TILE_ROWS, left * {width}
+            g, begin = g - split * matrices, split * per
+            top, left = (top * {cluster} + rank) * TILE_ROWS, left * {width}
             k = begin
         # of three products the small ones first: low times high, high times low, high times high
         of_a, of_b = g, g
@@ -102,7 +106,7 @@ def ask(ring, map_a, map_b, tall, wide, depth, matrices, stacks, per, tile, g, b
         if k >= min(depth, begin + per):
             k, part = begin, part + 1
             if part == {passes}:
-                k, part, tile = -1, 0, tile + cuda.gridDim.x
+                k, part, tile = -1, 0, tile + cuda.gridDim.x // {cluster}
     return tile, g, begin, top, left, part, k, stage, phase
 
 
@@ -129,21 +133,26 @@ def hopper_core(y, z, bias, map_a, map_b, rows, columns, depth, matrices, stacks
     full, empty = ring + {full}, ring + {empty}
     thread = cuda.threadIdx.x
     group, lane = thread // GROUP, thread % GROUP
-    tall, wide = (rows + TILE_ROWS - 1) // TILE_ROWS, (columns + {width} - 1) // {width}
+    # of the blocks of a cluster each takes as many rows, and brings its share of the columns' operand to all
+    rank, block, blocks = cuda.blockIdx.x % {cluster}, cuda.blockIdx.x // {cluster}, cuda.gridDim.x // {cluster}
+    tall = (rows + {cluster} * TILE_ROWS - 1) // ({cluster} * TILE_ROWS)
+    wide = (columns + {width} - 1) // {width}
     # what to ask for next: see `ask`
-    ahead, g, b, t, l, part, k, far, turn = cuda.blockIdx.x, 0, 0, 0, 0, 0, -1, 0, 0
+    ahead, g, b, t, l, part, k, far, turn = block, 0, 0, 0, 0, 0, -1, 0, 0
     if thread == 0:
         acquire_map(map_a)
         acquire_map(map_b)
         for i in range({stages}):
             barrier_init(full + 8 * i, 1)
-            barrier_init(empty + 8 * i, WARPS)
+            barrier_init(empty + 8 * i, {cluster} * WARPS)
         fence_barriers()
+    {everybody}
+    if thread == 0:
         for i in range({ahead}):
             ahead, g, b, t, l, part, k, far, turn = ask(
-                ring, map_a, map_b, tall, wide, depth, matrices, stacks, per, ahead, g, b, t, l, part, k, far, turn
+                ring, map_a, map_b, rank, tall, wide, depth, matrices, stacks, per,
+                ahead, g, b, t, l, part, k, far, turn,
             )
-    cuda.syncthreads()
     # of this thread among the sums: d[4 * j] and the next lie in row `row`, columns 8 * j + 2 * (thread % 4) and the
     # next, d[4 * j + 2] and the next eight rows below. The pieces of 8 columns in a row of shared memory are permuted
     # by `swap`, so that neither writing nor reading meets a bank twice
@@ -151,10 +160,10 @@ def hopper_core(y, z, bias, map_a, map_b, rows, columns, depth, matrices, stacks
     row = lane // 32 * 16 + lane % 32 // 4
     mine, swap = staging + row * CHUNK * 4 + lane % 4 * 8, (row & 3) * 32
     stage, phase = 0, 0
-    tile = cuda.blockIdx.x
+    tile = block
     while tile < tall * wide * stacks:
         matrix, i, j = place(tile, tall, wide)
-        top, left = i * TILE_ROWS + group * GROUP_ROWS, j * {width}
+        top, left = (i * {cluster} + rank) * TILE_ROWS + group * GROUP_ROWS, j * {width}
         slices = (min(per, depth - np.int64(quotient(matrix, matrices)) * per) + {slice} - 1) // {slice} * {passes}
         sums, last = zeros, 0
 {begun}        for s in range(slices):
@@ -168,19 +177,20 @@ def hopper_core(y, z, bias, map_a, map_b, rows, columns, depth, matrices, stacks
             # into the stage of the slice before last, which both groups are through with, or soon will be
             if thread == 0:
                 ahead, g, b, t, l, part, k, far, turn = ask(
-                    ring, map_a, map_b, tall, wide, depth, matrices, stacks, per, ahead, g, b, t, l, part, k, far, turn
+                    ring, map_a, map_b, rank, tall, wide, depth, matrices, stacks, per,
+                    ahead, g, b, t, l, part, k, far, turn,
                 )
             # the last slice's products are through: its stage is free
             wait_for_products()
-            if s > 0 and lane % 32 == 0:
-                barrier_arrive(empty + 8 * last)
+            if s > 0 and lane % 32 < {cluster}:
+                {released}
             last = stage
             stage += 1
             if stage == {stages}:
                 stage, phase = 0, phase ^ 1
 {promoted}        sums = {result}
-        if lane % 32 == 0:
-            barrier_arrive(empty + 8 * last)
+        if lane % 32 < {cluster}:
+            {released}
         for chunk in range(min({width} // CHUNK, (columns - left + CHUNK - 1) // CHUNK)):
             group_barrier(1 + group)
             {stores}
@@ -191,18 +201,27 @@ def hopper_core(y, z, bias, map_a, map_b, rows, columns, depth, matrices, stacks
                 if i < rows and j < columns:
                     values = load_shared4(staging + r * CHUNK * 4 + (c * 4 ^ (r & 3) * 32))
                     write(y, z, bias, (matrix * rows + i) * columns + j, j, values, accumulate)
-        tile += cuda.gridDim.x
+        tile += blocks
+    # others of the cluster may still bring something, or let this block know
+    {leaving}
 """
 
 
-def _copies(operand, tile, along, offset, first, slice):
-    """Lines that ask for one operand's slice: one box along K, or one for every 128 bytes along the other axis."""
+def _copies(operand, tile, along, offset, first, slice, cluster):
+    """Lines that ask for one operand's slice: one box along K, or one for every 128 bytes along the other axis.
+
+    cluster  blocks that have the same slice, of which each asks for a share, for all
+    """
+    instruction, to, share = "copy_tile", "", tile // cluster
+    where = f"at + {offset}", first
+    if cluster > 1:
+        instruction, to = "copy_tile_to", f", {(1 << cluster) - 1}"
+        where = f"at + {offset} + rank * {share * ROW_BYTES}", f"{first} + rank * {share}"
     if along:
-        return [f"copy_tile(at + {offset}, map_{operand}, arrived, k, {first}, of_{operand})"]
-    step = slice * ROW_BYTES
+        return [f"{instruction}({where[0]}, map_{operand}, arrived, k, {where[1]}, of_{operand}{to})"]
     return [
-        f"copy_tile(at + {offset + b * step}, map_{operand}, arrived, {first} + {b * slice}, k, of_{operand})"
-        for b in range(tile // slice)
+        f"{instruction}({where[0]} + {i * ROW_BYTES}, map_{operand}, arrived, {where[1]} + {i}, k, of_{operand}{to})"
+        for i in range(0, share, slice)
     ]
 
 
@@ -228,18 +247,24 @@ PROMOTE = f"""            if s & {PROMOTED - 1} == {PROMOTED - 1}:
 
 
 @functools.cache
-def core(kind, width, a_along, b_along, activation, passes):
+def core(kind, width, a_along, b_along, activation, passes, cluster):
     """The device code for operands of this type that lie this way."""
     slice, ring = slice_of(kind), stages(width) * stage_bytes(width)
     barriers = ring + GROUPS * STAGING
     copies = [
-        *_copies("a", TILE_ROWS, a_along, 0, "top", slice),
-        *_copies("b", width, b_along, TILE_ROWS * ROW_BYTES, "left", slice),
+        *_copies("a", TILE_ROWS, a_along, 0, "top", slice, 1),
+        *_copies("b", width, b_along, TILE_ROWS * ROW_BYTES, "left", slice, cluster),
     ]
     source = SOURCE.format(
         width=width,
         activation=activation,
         passes=passes,
+        cluster=cluster,
+        everybody="in_clusters()\n    cluster_barrier()" if cluster > 1 else "cuda.syncthreads()",
+        released="barrier_arrive_at(empty + 8 * last, lane % 32)"
+        if cluster > 1
+        else "barrier_arrive(empty + 8 * last)",
+        leaving="cluster_barrier()" if cluster > 1 else "",
         fast=activation in DIVIDES,
         stages=stages(width),
         stage_bytes=stage_bytes(width),
@@ -259,7 +284,12 @@ def core(kind, width, a_along, b_along, activation, passes):
     scope = vars(ptx_hopper) | globals()
     scope |= {"cuda": cuda, "jit": jit, "load4": load4, "store4": store4, "zeros": (np.float32(0),) * (width // 2)}
     scope["multiply"] = ptx_hopper.multiply(kind, width, a_along, b_along)
+    scope["in_clusters"] = ptx_hopper.in_clusters(cluster)
     scope["finish"] = ptx_hopper.finish(width)
     ways = f"{'k' if a_along else 'm'}{'k' if b_along else 'n'}"
-    exec(compile(source, f"<hopper {kind} {width} {ways} {activation} {passes}>", "exec"), scope)
-    return scope["hopper_core"]
+    exec(compile(source, f"<hopper {kind} {width} {ways} {activation} {passes} {cluster}>", "exec"), scope)
+    kernel = scope["hopper_core"]
+    if SIMULATOR:
+        # for tests/simulator.py
+        kernel.fn.cluster = cluster
+    return kernel

@@ -2,7 +2,8 @@
 products of whole tiles by four warps at once.
 
 The second of the two files that a move to numba-cuda's successor rewrites; ptx.py is the first. In the simulator the
-names come from simulated_hopper.py. Addresses of shared memory are numbers of bytes in the block's own window.
+names come from simulated_hopper.py and simulated_products.py. Addresses of shared memory are numbers of bytes in the
+block's own window.
 
 What is read and written behind the threads' backs: copy_tile writes shared memory when it likes, then counts the bytes
 in a barrier; multiply reads it and writes its sums after the instruction, until wait_for_products or finish. A thread
@@ -37,22 +38,23 @@ def descriptor_bits(along_k, block_bytes=SWIZZLE_BYTES):
 if SIMULATOR:
     from .simulated_hopper import (
         acquire_map,
-        added,
         barrier_arrive,
+        barrier_arrive_at,
         barrier_expect,
         barrier_init,
         barrier_wait,
+        cluster_barrier,
         copy_tile,
+        copy_tile_to,
         fence_barriers,
-        finish,
         group_barrier,
         high_half,
+        in_clusters,
         load_shared4,
-        multiply,
         shared_address,
         store_shared2,
-        wait_for_products,
     )
+    from .simulated_products import added, finish, multiply, wait_for_products
 else:
     from llvmlite import ir
     from numba.cuda.extending import intrinsic
@@ -76,6 +78,37 @@ else:
     # barriers in shared memory: 8 bytes each
     barrier_init = instruction("barrier_init", "mbarrier.init.shared::cta.b64 [$0], $1;", "", "rr", True)
     barrier_arrive = instruction("barrier_arrive", "mbarrier.arrive.shared::cta.b64 _, [$0];", "", "r", True)
+    # (address, block): at the barrier at this address in that block of the cluster
+    barrier_arrive_at = instruction(
+        "barrier_arrive_at",
+        "{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, $0, $1;\n"
+        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n}",
+        "",
+        "rr",
+        True,
+    )
+    # all threads of all blocks of the cluster
+    cluster_barrier = instruction(
+        "cluster_barrier", "barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;", "", "", True
+    )
+
+    def in_clusters(blocks):
+        """A device function that a kernel calls so that as many neighbours along x start together, as a cluster."""
+
+        @intrinsic
+        def mark(typingctx):
+            def codegen(context, builder, signature, args):
+                module, name = builder.module, "nvvm.annotations"
+                notes = module.namedmetadata.get(name) or module.add_named_metadata(name)
+                for axis, size in zip("xyz", (blocks, 1, 1), strict=True):
+                    word = ir.MetaDataString(module, f"cluster_dim_{axis}")
+                    notes.add(module.add_metadata((builder.function, word, ir.Constant(ir.IntType(32), size))))
+                return context.get_dummy_value()
+
+            return types.void(), codegen
+
+        return mark
+
     # arrive, and expect so many bytes before the phase ends
     barrier_expect = instruction(
         "barrier_expect", "mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;", "", "rr", True
@@ -96,14 +129,13 @@ else:
     # a description in global memory that the host has written can be seen by copies
     acquire_map = instruction("acquire_map", "fence.proxy.tensormap::generic.acquire.sys [$0], 128;", "", "l", True)
     # (address, map, barrier, x, y, z): the box at (x, y, z); what lies outside of the array is zero
-    copy_tile = instruction(
-        "copy_tile",
-        "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
-        "[$0], [$1, {$3, $4, $5}], [$2];",
-        "",
-        "rlrrrr",
-        True,
+    _COPY = (
+        "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes{} "
+        "[$0], [$1, {{$3, $4, $5}}], [$2]{};"
     )
+    copy_tile = instruction("copy_tile", _COPY.format("", ""), "", "rlrrrr", True)
+    # (..., blocks): to the same place in each block of the cluster whose bit is set, and counted there
+    copy_tile_to = instruction("copy_tile_to", _COPY.format(".multicast::cluster", ", $6"), "", "rlrrrrh", True)
     # the nearest TF32
     high_half = instruction("high_half", "{ .reg .b32 t; cvt.rna.tf32.f32 t, $1; mov.b32 $0, t; }", "f", "f")
     # the threads of one group, whose barrier has this number
@@ -182,14 +214,18 @@ __all__ = [
     "acquire_map",
     "added",
     "barrier_arrive",
+    "barrier_arrive_at",
     "barrier_expect",
     "barrier_init",
     "barrier_wait",
+    "cluster_barrier",
     "copy_tile",
+    "copy_tile_to",
     "fence_barriers",
     "finish",
     "group_barrier",
     "high_half",
+    "in_clusters",
     "load_shared4",
     "multiply",
     "shared_address",
