@@ -118,12 +118,13 @@ def _reach_{kind}(reach, depth, height, width, D, H, W, stepped, problem):
     '''A block for a table of an axis and a stretch of its elements.'''
     r, Q, R = cuda.blockIdx.x, {tables}
     if r < Q:
-        _search_{kind}(reach, r * D, depth, r, D, stepped, problem)
+        at, table, q, size = r * D, depth, r, D
     elif r < Q + R:
-        _search_{kind}(reach, Q * D + (r - Q) * H, height, r - Q, H, stepped, problem)
+        at, table, q, size = Q * D + (r - Q) * H, height, r - Q, H
     else:
-        r -= Q + R
-        _search_{kind}(reach, Q * D + R * H + r * W, width, r, W, stepped, problem)
+        q = r - Q - R
+        at, table, size = Q * D + R * H + q * W, width, W
+    _search_{kind}(reach, at, table, q, size, stepped, problem)
 """
 template.define(globals(), _SEARCH, kind="windows", tables="depth.shape[0], height.shape[0]")
 template.define(globals(), _SEARCH, kind="taps", tables="1, 1")
