@@ -240,7 +240,7 @@ else:
         if r != 0 and (r < 0) != (b < 0):
             q -= type(a)(1)
         # a - r is a multiple of b but for a rounding error
-        return math.copysign(rint(q), a / b)
+        return a / b if b == 0 else math.copysign(rint(q), a / b)
 
     def _exact(of_floats, of_integers):
         """LLVM's remainder of floats is made of a quotient that is rounded; libdevice's is exact."""
