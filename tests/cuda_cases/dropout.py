@@ -7,7 +7,7 @@ from .random import STATE
 
 
 def cases(rng, dtype):
-    for shape in ((0, 3), (23, 3), (9, 8)):
+    for shape in ((23, 3), (9, 8), (0, 3)):
         x = rng.standard_normal(shape).astype(dtype)
         for name in ("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"):
             for p in (0.25, 1.0) if shape[0] == 23 else (0.0, 0.5):

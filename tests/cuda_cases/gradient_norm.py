@@ -9,7 +9,7 @@ DOUBLE = {"_squares", "_sizes", "_counts", "_powers", "_add_up", "_extremes", "_
 
 
 def cases(rng, dtype):
-    for n in (0, 7, 130):
+    for n in (130, 7, 0):
         x = rng.standard_normal(n).astype(dtype)
         x[::5] = 0
         for p in (2.0, 1.0, 0.0, 3.0, np.inf, -np.inf):

@@ -11,7 +11,7 @@ DOUBLE = {"_normal_single"}
 
 
 def cases(rng, dtype):
-    for n in (0, 1, 6, 71):
+    for n in (71, 0, 1, 6):
         # float32 has bits of its own, which the reference in float64 has not: tests/test_cuda.py compares them
         yield case("random.uniform_forward", poison(n, dtype), STATE, 0.1, 0.7)
         yield case("random.normal_forward", poison(n, dtype), STATE, 1.0, 2.0)
