@@ -15,9 +15,10 @@ from .ptx import aligned, load4, narrow, store4, wide
 from .target import SIMULATOR, cuda, device, empty, jit, kernel, launch
 
 # columns, and rows between them, of a block of the column sum
-SUM_COLUMNS, SUM_ROWS = (4, 2) if SIMULATOR else (32, 8)
-# of `_gradient`: threads of a block at most, rows of a block at least, and blocks at most that follow in rows
-LANES, LEAST_ROWS, MOST_PARTS = (4, 2, 3) if SIMULATOR else (128, 32, 512)
+SUM_COLUMNS, SUM_ROWS = (4, 2) if SIMULATOR else (32, 16)
+# of `_gradient`: threads of a block at most, rows of a block at least, blocks at most that follow each other in rows,
+# and threads that keep a device busy
+LANES, LEAST_ROWS, MOST_PARTS, ENOUGH = (4, 2, 3, 24) if SIMULATOR else (128, 4, 256, 1 << 17)
 
 activate_grad = formulas["activate_grad"]
 
@@ -112,7 +113,7 @@ def add_columns(db, dy, accumulate, stream, dz=None, y=None, z=None, activation=
     dz, y, z = (flat[:0] if m is None else m.reshape(-1) for m in (dz, y, z))
     vectors = columns % 4 == 0 and aligned(flat, *(m for m in (dz, y, z) if m.size))
     across = -(-columns // (4 if vectors else 1))
-    block_rows = max(LEAST_ROWS, -(-rows // MOST_PARTS))
+    block_rows = max(LEAST_ROWS, -(-rows // min(MOST_PARTS, -(-ENOUGH // across))))
     blocks = -(-rows // block_rows)
     parts = empty((blocks if db.size else 0, columns), np.float64 if dy.dtype == np.float64 else np.float32)
     threads = min(LANES, across)
