@@ -251,5 +251,5 @@ def test_a_missing_kernel_is_named(device):
     from hotloop.nn.doors import call
 
     x = cuda.to_device(np.ones(3, np.float32))
-    with pytest.raises(NotImplementedError, match=r"bilinear\.bilinear_forward: the cuda backend has no such kernel"):
-        call("bilinear.bilinear_forward", x)
+    with pytest.raises(NotImplementedError, match=r"missing\.missing_forward: the cuda backend has no such kernel"):
+        call("missing.missing_forward", x)
