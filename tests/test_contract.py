@@ -22,7 +22,8 @@ def kernels_of(backend):
         module = importlib.import_module(f"{package.__name__}.{info.name}")
         for name, function in vars(module).items():
             # what a module imports from another is not its own
-            if SUFFIX.search(name) and callable(function) and function.__module__ == module.__name__:
+            own = callable(function) and function.__module__ == module.__name__
+            if own and SUFFIX.search(name) and not name.startswith("_"):
                 found[f"{info.name}.{name}"] = function
     return found
 
