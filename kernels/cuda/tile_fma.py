@@ -53,10 +53,13 @@ class Shape(NamedTuple):
 if SIMULATOR:
     LARGE = Shape((2, 1), (2, 2), (2, 2), 4, 2, 2)
     SMALL = SMALL_DOUBLE = Shape((1, 2), (2, 2), (2, 1), 4, 3, 2)
+    FLAT, NARROW = Shape((1, 2), (2, 2), (1, 1), 4, 3, 2), Shape((2, 1), (2, 2), (1, 1), 4, 3, 2)
 else:
     LARGE = Shape((4, 2), (4, 8), (2, 2), 16, 2, 2)
     SMALL = Shape((2, 2), (4, 8), (2, 1), 16, 3, 4)
     SMALL_DOUBLE = Shape((2, 2), (4, 8), (2, 1), 16, 2, 3)
+    # 16 x 128 and 128 x 16, for a few samples or a few classes: reading the other operand is what takes time
+    FLAT, NARROW = Shape((1, 4), (4, 8), (1, 1), 16, 3, 4), Shape((4, 1), (8, 4), (1, 1), 16, 3, 4)
 
 # elements between the lines of one k and those of the next: the same line at 8 k lies in different banks
 PAD = 4

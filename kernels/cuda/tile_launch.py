@@ -15,7 +15,7 @@ from . import target, tile_fma, tile_mma
 from .half import stored_as
 from .ptx import aligned, load4
 from .target import SIMULATOR, cuda, empty, jit, launch, spread
-from .tile import LINES, STACKED, STORE, Operand
+from .tile import CHUNK_BYTES, LINES, STACKED, STORE, Operand
 
 # blocks that keep a device busy
 ENOUGH_BLOCKS = 4 if SIMULATOR else 264
@@ -81,8 +81,7 @@ def multiply(
 
     def start(y, output, epilogue, vectors, arrays, rest):
         if products is None:
-            # an operand whose depth is contiguous is transposed on the way, element by element
-            chunks = [side.chunks and side.operand.contiguous == LINES for side in (a, b)]
+            chunks = [_by_chunks(*side, shape) for side in ((a, shape.rows), (b, shape.columns))]
             core = tile_fma.core(dtype, shape, a.operand, b.operand, output, epilogue, *chunks, vectors)
         else:
             core = tile_mma.core(dtype, products, shape, a.operand, b.operand, output, epilogue, vectors)
@@ -121,9 +120,22 @@ def tensor_products():
     return {"highest": 0, "high": 3, "medium": 1}[get_matmul_precision()]
 
 
+def _by_chunks(side, lines, shape):
+    """Whether the ordinary core copies 16 bytes at a time.
+
+    An operand whose depth is contiguous is transposed on the way, element by element; and every thread wants a share.
+    """
+    enough = lines * shape.slice * side.array.itemsize >= shape.threads * CHUNK_BYTES
+    return bool(side.chunks and side.operand.contiguous == LINES and enough)
+
+
 def _shape(dtype, products, rows, columns, depth, matrices):
     if dtype == np.float64:
         return tile_fma.SMALL_DOUBLE
+    if products is None and rows <= tile_fma.FLAT.rows:
+        return tile_fma.FLAT
+    if products is None and columns <= tile_fma.NARROW.columns:
+        return tile_fma.NARROW
     core = tile_fma if products is None else tile_mma
     large = tile_mma.SPLIT if products == 3 else core.LARGE
     tiles = -(-rows // large.rows) * -(-columns // large.columns) * matrices

@@ -6,7 +6,7 @@ from helpers import poison
 from . import SIMULATED, case
 
 CORES = {
-    "tile_fma": {"fma.rn.f32": 512, "ld.shared.v4.f32": 48, "cp.async": 4},
+    "tile_fma": {"fma.rn.f32": 256, "ld.shared.v4.f32": 32, "cp.async": 4},
     "tile_mma": {"mma.sync.aligned": 16, "cp.async.cg.shared.global.L2::128B": 4},
 }
 
@@ -18,13 +18,13 @@ def operands(rng, dtype, m, n, k, transpose_a, transpose_b, stack=()):
 
 
 def cases(rng, dtype):
-    for m, n, k in ((0, 2, 3), (3, 2, 0), (6, 5, 7), (20, 36, 8), (40, 20, 21)):
-        for transpose_a in (False, True):
-            for transpose_b in (False, True):
-                a, b = operands(rng, dtype, m, n, k, transpose_a, transpose_b)
-                for accumulate in (False, True) if m == 6 else (False,):
-                    y = rng.standard_normal((m, n)).astype(dtype)
-                    yield case("gemm.matmul_forward", y, a, b, transpose_a, transpose_b, accumulate)
+    every_way = [(transpose_a, transpose_b) for transpose_a in (False, True) for transpose_b in (False, True)]
+    for m, n, k in ((0, 2, 3), (3, 2, 0), (6, 5, 7), (8, 36, 20), (20, 6, 7), (20, 36, 8), (40, 20, 21)):
+        for transpose_a, transpose_b in every_way if (m, n) in ((6, 5), (20, 36)) else every_way[1:3]:
+            a, b = operands(rng, dtype, m, n, k, transpose_a, transpose_b)
+            for accumulate in (False, True) if m == 6 else (False,):
+                y = rng.standard_normal((m, n)).astype(dtype)
+                yield case("gemm.matmul_forward", y, a, b, transpose_a, transpose_b, accumulate)
     for m, n, k in ((6, 5, 7), (20, 4, 4)):
         a, b = operands(rng, dtype, m, n, k, True, False, (2,))
         yield case("gemm.bmm_forward", rng.standard_normal((2, m, n)).astype(dtype), a, b, True, False, True)
