@@ -209,10 +209,19 @@ else:
 
     # unsigned, of 32 bits: a third of what Numba's division of int64 costs
     quotient = instruction("quotient", "div.u32 $0, $1, $2;", "r", "rr")
-    # the upper half of a product of 64 bits, shifted to the right
-    reciprocal_product = instruction(
-        "reciprocal_product", "{ .reg .u32 high; mul.hi.u32 high, $1, $2; shr.u32 $0, high, $3; }", "r", "rrr"
-    )
+
+    @intrinsic
+    def reciprocal_product(typingctx, a, b, shift):
+        """The upper half of a product of 64 bits, shifted to the right."""
+
+        def codegen(context, builder, signature, args):
+            word = ir.IntType(32)
+            text = "{ .reg .u32 high; mul.hi.u32 high, $1, $2; shr.u32 $0, high, $3; }"
+            assembly = ir.InlineAsm(ir.FunctionType(word, [word] * 3), text, "=r,r,r,r")
+            # a function of its arguments: LLVM takes it out of loops, and does it once for two equal ones
+            return builder.call(assembly, args, attrs=("readnone", "nounwind"))
+
+        return types.uint32(types.uint32, types.uint32, types.uint32), codegen
 
     def _rounding(mode):
         """A float as a whole one, by PTX's cvt with that modifier: NVVM knows not all of LLVM's intrinsics."""
