@@ -76,7 +76,7 @@ def product(y, a, b, transpose_a, transpose_b, accumulate, stream, z, bias, acti
     stacks = matrices * splits
     tiles = stacks * -(-rows // (TILE_ROWS * cluster)) * -(-columns // width)
     extents = rows, columns, depth, matrices, stacks, per
-    grid, shared = cluster * min(tiles, target.multiprocessors() // cluster), shared_bytes(width)
+    grid, shared = cluster * min(tiles, target.multiprocessors() // cluster), shared_bytes(width, passes)
 
     def start(y, z, bias, accumulate, activation):
         kernel = core(kind, width, *along, activation, passes, cluster)
@@ -113,8 +113,9 @@ def plan(kind, matrices, rows, columns, depth, passes):
             turns = -(-blocks // (UNITS // cluster * cluster))
             # products, or bringing what they want: from the second-level cache, which all at work share
             rate = min(L2_RATE_EACH, L2_RATE / min(blocks, UNITS))
-            each_slice = max(CYCLES * width, (TILE_ROWS + width // cluster) * ROW_BYTES / rate)
-            cycles = turns * (each * passes * each_slice + FIRST + WRITING * width)
+            brought = (TILE_ROWS + width // cluster) * ROW_BYTES * (2 if passes == 3 else 1)
+            each_slice = max(CYCLES * width * passes, brought / rate)
+            cycles = turns * (each * each_slice + FIRST + WRITING * width)
             if parts > 1:
                 cycles += GATHER + matrices * rows * columns * (parts + 1) / GATHERED
             plans.append((cycles, parts, -width, each * slice, cluster))

@@ -48,16 +48,17 @@ def slice_of(kind):
     return ROW_BYTES // (4 if kind == "float32" else 2)
 
 
-def stage_bytes(width):
-    return (TILE_ROWS + width) * ROW_BYTES
+def stage_bytes(width, passes):
+    # of three products both halves of the numbers
+    return (TILE_ROWS + width) * ROW_BYTES * (2 if passes == 3 else 1)
 
 
-def stages(width):
-    return min(STAGES, (SHARED - SPARE - GROUPS * STAGING) // stage_bytes(width))
+def stages(width, passes):
+    return min(STAGES, (SHARED - SPARE - GROUPS * STAGING) // stage_bytes(width, passes))
 
 
-def shared_bytes(width):
-    return stages(width) * stage_bytes(width) + GROUPS * STAGING + SPARE
+def shared_bytes(width, passes):
+    return stages(width, passes) * stage_bytes(width, passes) + GROUPS * STAGING + SPARE
 
 
 @device
@@ -81,7 +82,7 @@ SOURCE = """
 @device
 def ask(
     ring, map_a, map_b, rank, tall, wide, depth, matrices, stacks, per,
-    tile, g, begin, top, left, part, k, stage, phase,
+    tile, g, begin, top, left, k, stage, phase,
 ):
     '''Ask for one more slice, as soon as its stage is free; gives where the next one lies; k < 0: in a new tile.'''
     if tile < tall * wide * stacks:
@@ -91,10 +92,6 @@ def ask(
             g, begin = g - split * matrices, split * per
             top, left = (top * {cluster} + rank) * TILE_ROWS, left * {width}
             k = begin
-        # of three products the small ones first: low times high, high times low, high times high
-        of_a, of_b = g, g
-        if {passes} == 3:
-            of_a, of_b = 2 * g + (1 if part == 0 else 0), 2 * g + (1 if part == 1 else 0)
         at, arrived = ring + stage * {stage_bytes}, ring + {full} + 8 * stage
         barrier_wait(ring + {empty} + 8 * stage, phase ^ 1)
         barrier_expect(arrived, {stage_bytes})
@@ -104,10 +101,8 @@ def ask(
             stage, phase = 0, phase ^ 1
         k += {slice}
         if k >= min(depth, begin + per):
-            k, part = begin, part + 1
-            if part == {passes}:
-                k, part, tile = -1, 0, tile + cuda.gridDim.x // {cluster}
-    return tile, g, begin, top, left, part, k, stage, phase
+            k, tile = -1, tile + cuda.gridDim.x // {cluster}
+    return tile, g, begin, top, left, k, stage, phase
 
 
 @device
@@ -138,7 +133,7 @@ def hopper_core(y, z, bias, map_a, map_b, rows, columns, depth, matrices, stacks
     tall = (rows + {cluster} * TILE_ROWS - 1) // ({cluster} * TILE_ROWS)
     wide = (columns + {width} - 1) // {width}
     # what to ask for next: see `ask`
-    ahead, g, b, t, l, part, k, far, turn = block, 0, 0, 0, 0, 0, -1, 0, 0
+    ahead, g, b, t, l, k, far, turn = block, 0, 0, 0, 0, -1, 0, 0
     if thread == 0:
         acquire_map(map_a)
         acquire_map(map_b)
@@ -149,9 +144,9 @@ def hopper_core(y, z, bias, map_a, map_b, rows, columns, depth, matrices, stacks
     {everybody}
     if thread == 0:
         for i in range({ahead}):
-            ahead, g, b, t, l, part, k, far, turn = ask(
+            ahead, g, b, t, l, k, far, turn = ask(
                 ring, map_a, map_b, rank, tall, wide, depth, matrices, stacks, per,
-                ahead, g, b, t, l, part, k, far, turn,
+                ahead, g, b, t, l, k, far, turn,
             )
     # of this thread among the sums: d[4 * j] and the next lie in row `row`, columns 8 * j + 2 * (thread % 4) and the
     # next, d[4 * j + 2] and the next eight rows below. The pieces of 8 columns in a row of shared memory are permuted
@@ -164,24 +159,22 @@ def hopper_core(y, z, bias, map_a, map_b, rows, columns, depth, matrices, stacks
     while tile < tall * wide * stacks:
         matrix, i, j = place(tile, tall, wide)
         top, left = (i * {cluster} + rank) * TILE_ROWS + group * GROUP_ROWS, j * {width}
-        slices = (min(per, depth - np.int64(quotient(matrix, matrices)) * per) + {slice} - 1) // {slice} * {passes}
+        slices = (min(per, depth - np.int64(quotient(matrix, matrices)) * per) + {slice} - 1) // {slice}
         sums, last = zeros, 0
 {begun}        for s in range(slices):
             barrier_wait(full + 8 * stage, phase)
             at = ring + stage * {stage_bytes}
-            sums = multiply(
-                sums,
-                descriptor(np.uint64({a_bits}), at + group * GROUP_ROWS * ROW_BYTES),
-                descriptor(np.uint64({b_bits}), at + TILE_ROWS * ROW_BYTES),
-            )
+            a = descriptor(np.uint64({a_bits}), at + group * GROUP_ROWS * ROW_BYTES)
+            b_ = descriptor(np.uint64({b_bits}), at + {b_at})
+            {products}
             # into the stage of the slice before last, which both groups are through with, or soon will be
             if thread == 0:
-                ahead, g, b, t, l, part, k, far, turn = ask(
+                ahead, g, b, t, l, k, far, turn = ask(
                     ring, map_a, map_b, rank, tall, wide, depth, matrices, stacks, per,
-                    ahead, g, b, t, l, part, k, far, turn,
+                    ahead, g, b, t, l, k, far, turn,
                 )
             # the last slice's products are through: its stage is free
-            wait_for_products()
+            wait()
             if s > 0 and lane % 32 < {cluster}:
                 {released}
             last = stage
@@ -207,22 +200,35 @@ def hopper_core(y, z, bias, map_a, map_b, rows, columns, depth, matrices, stacks
 """
 
 
-def _copies(operand, tile, along, offset, first, slice, cluster):
+def _copies(operand, tile, along, offset, first, slice, halves, cluster):
     """Lines that ask for one operand's slice: one box along K, or one for every 128 bytes along the other axis.
 
+    halves   whether for the high halves of its numbers, then the low ones
     cluster  blocks that have the same slice, of which each asks for a share, for all
     """
-    instruction, to, share = "copy_tile", "", tile // cluster
-    where = f"at + {offset}", first
+    instruction, to, share, lines = "copy_tile", "", tile // cluster, []
     if cluster > 1:
         instruction, to = "copy_tile_to", f", {(1 << cluster) - 1}"
-        where = f"at + {offset} + rank * {share * ROW_BYTES}", f"{first} + rank * {share}"
-    if along:
-        return [f"{instruction}({where[0]}, map_{operand}, arrived, k, {where[1]}, of_{operand}{to})"]
-    return [
-        f"{instruction}({where[0]} + {i * ROW_BYTES}, map_{operand}, arrived, {where[1]} + {i}, k, of_{operand}{to})"
-        for i in range(0, share, slice)
-    ]
+        first = f"{first} + rank * {share}"
+    for half in range(2 if halves else 1):
+        at = f"at + {offset + half * tile * ROW_BYTES}" + (f" + rank * {share * ROW_BYTES}" if cluster > 1 else "")
+        stack = f"2 * g + {half}" if halves else "g"
+        if along:
+            lines.append(f"{instruction}({at}, map_{operand}, arrived, k, {first}, {stack}{to})")
+            continue
+        for i in range(0, share, slice):
+            lines.append(
+                f"{instruction}({at} + {i * ROW_BYTES}, map_{operand}, arrived, {first} + {i}, k, {stack}{to})"
+            )
+    return lines
+
+
+def _products(width, passes):
+    """Lines that multiply a slice; of three products the small ones first."""
+    if passes == 1:
+        return ["sums = multiply(sums, a, b_)"]
+    a, b = (f"{name} + np.uint64({rows * ROW_BYTES >> 4})" for name, rows in (("a", TILE_ROWS), ("b_", width)))
+    return [f"sums = multiply(sums, {left}, {right})" for left, right in ((a, "b_"), ("a", b), ("a", "b_"))]
 
 
 def _stores(width):
@@ -239,7 +245,7 @@ def _stores(width):
 
 # slices after which sums are added to others by ordinary units, where they are to be almost float32's: tensor cores
 # round theirs towards zero. A power of two
-PROMOTED = 2 if SIMULATOR else 4
+PROMOTED = 2
 PROMOTE = f"""            if s & {PROMOTED - 1} == {PROMOTED - 1}:
                 total = added(total, finish(sums))
                 sums = zeros
@@ -249,16 +255,19 @@ PROMOTE = f"""            if s & {PROMOTED - 1} == {PROMOTED - 1}:
 @functools.cache
 def core(kind, width, a_along, b_along, activation, passes, cluster):
     """The device code for operands of this type that lie this way."""
-    slice, ring = slice_of(kind), stages(width) * stage_bytes(width)
+    slice, ring = slice_of(kind), stages(width, passes) * stage_bytes(width, passes)
     barriers = ring + GROUPS * STAGING
+    halves = passes == 3
+    b_at = TILE_ROWS * ROW_BYTES * (2 if halves else 1)
     copies = [
-        *_copies("a", TILE_ROWS, a_along, 0, "top", slice, 1),
-        *_copies("b", width, b_along, TILE_ROWS * ROW_BYTES, "left", slice, cluster),
+        *_copies("a", TILE_ROWS, a_along, 0, "top", slice, halves, 1),
+        *_copies("b", width, b_along, b_at, "left", slice, halves, cluster),
     ]
     source = SOURCE.format(
         width=width,
         activation=activation,
-        passes=passes,
+        b_at=b_at,
+        products=("\n" + 12 * " ").join(_products(width, passes)),
         cluster=cluster,
         everybody="in_clusters()\n    cluster_barrier()" if cluster > 1 else "cuda.syncthreads()",
         released="barrier_arrive_at(empty + 8 * last, lane % 32)"
@@ -266,12 +275,12 @@ def core(kind, width, a_along, b_along, activation, passes, cluster):
         else "barrier_arrive(empty + 8 * last)",
         leaving="cluster_barrier()" if cluster > 1 else "",
         fast=activation in DIVIDES,
-        stages=stages(width),
-        stage_bytes=stage_bytes(width),
-        ahead=stages(width) - 2,
+        stages=stages(width, passes),
+        stage_bytes=stage_bytes(width, passes),
+        ahead=stages(width, passes) - 2,
         staging=ring,
         full=barriers,
-        empty=barriers + 8 * stages(width),
+        empty=barriers + 8 * stages(width, passes),
         slice=slice,
         a_bits=descriptor_bits(a_along, slice * ROW_BYTES),
         b_bits=descriptor_bits(b_along, slice * ROW_BYTES),
@@ -284,6 +293,7 @@ def core(kind, width, a_along, b_along, activation, passes, cluster):
     scope = vars(ptx_hopper) | globals()
     scope |= {"cuda": cuda, "jit": jit, "load4": load4, "store4": store4, "zeros": (np.float32(0),) * (width // 2)}
     scope["multiply"] = ptx_hopper.multiply(kind, width, a_along, b_along)
+    scope["wait"] = ptx_hopper.wait_for_products(passes)
     scope["in_clusters"] = ptx_hopper.in_clusters(cluster)
     scope["finish"] = ptx_hopper.finish(width)
     ways = f"{'k' if a_along else 'm'}{'k' if b_along else 'n'}"

@@ -142,8 +142,10 @@ else:
     group_barrier = instruction("group_barrier", f"bar.sync $0, {GROUP};", "", "r", True)
     store_shared2 = instruction("store_shared2", "st.shared.v2.f32 [$0], {$1, $2};", "", "rff", True)
     load_shared4 = instruction("load_shared4", "ld.shared.v4.f32 {$0, $1, $2, $3}, [$4];", "ffff", "r", True)
-    # until but the latest multiply is through
-    wait_for_products = instruction("wait_for_products", "wgmma.wait_group.sync.aligned 1;", "", "", True)
+
+    def wait_for_products(left):
+        """A device function (): until all but the latest `left` multiplies of this group are through."""
+        return instruction("wait_for_products", f"wgmma.wait_group.sync.aligned {left};", "", "", True)
 
     @intrinsic
     def added(typingctx, total, sums):

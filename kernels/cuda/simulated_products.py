@@ -87,8 +87,9 @@ def _settle(left):
     meet(("warp", thread // WARP), WARP)
 
 
-def wait_for_products():
-    _settle(1)
+@functools.cache
+def wait_for_products(left):
+    return lambda: _settle(left)
 
 
 @functools.cache
