@@ -82,7 +82,10 @@ def multiply(
     def start(y, output, epilogue, vectors, arrays, rest):
         if products is None:
             chunks = [_by_chunks(*side, shape) for side in ((a, shape.rows), (b, shape.columns))]
-            core = tile_fma.core(dtype, shape, a.operand, b.operand, output, epilogue, *chunks, vectors)
+            # elements of many k take registers: half as many blocks then
+            loose = not any(chunks) and a.operand.contiguous == b.operand.contiguous == LINES
+            bounded = shape._replace(resident=shape.resident // 2) if loose else shape
+            core = tile_fma.core(dtype, bounded, a.operand, b.operand, output, epilogue, *chunks, vectors)
         else:
             core = tile_mma.core(dtype, products, shape, a.operand, b.operand, output, epilogue, vectors)
         grid, args = (tiles, splits, matrices), (y, a.array, b.array, *arrays, *extents, *brought, *rest)
