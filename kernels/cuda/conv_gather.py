@@ -117,29 +117,37 @@ def {name}_line(i, {words}):
     channel, tap = outer, inner
     if {last}:
         channel, tap = inner, outer
-    depth_tap = over(tap, n14)
-    tap = np.int32(tap - depth_tap * high(n1))
+    z, planes = np.int32(0), np.int32(0) if {last} else channel
+    if {deep}:
+        depth_tap = over(tap, n14)
+        tap = np.int32(tap - depth_tap * high(n1))
+        z = np.int32(depth_tap * low(n3) - high(n4))
+        planes = np.int32(planes * low(n6) + z)
     row_tap = over(tap, n13)
-    z = np.int32(depth_tap * low(n3) - high(n4))
     y = np.int32(row_tap * high(n3) - low(n5))
     x = np.int32((tap - row_tap * low(n2)) * low(n4) - high(n5))
+    offset = np.int32((planes * high(n6) + y) * low(n7) + x)
     if {last}:
-        return np.int32(((z * high(n6) + y) * low(n7) + x) * high(n11) + channel), z, y, x
-    return np.int32(((channel * low(n6) + z) * high(n6) + y) * low(n7) + x), z, y, x
+        offset = np.int32(offset * high(n11) + channel)
+    return offset, z, y, x
 
 
 @device
 def {name}_place(state, k, {words}):
     offset, z, y, x = state
-    depth, height, width = low(n6), high(n6), low(n7)
+    height, width = high(n6), low(n7)
     image = over(k, n15)
     place = np.int32(k - image * high(n7))
-    plane = over(place, n17)
-    place = np.int32(place - plane * low(n8))
+    there = k < low(n9)
+    back = np.int32(0)
+    if {deep}:
+        plane = over(place, n17)
+        place = np.int32(place - plane * low(n8))
+        back = np.int32(plane * high(n9))
+        there = there & inside(z + back, low(n6))
     row = over(place, n16)
-    back, down = np.int32(plane * high(n9)), np.int32(row * low(n10))
-    right = np.int32((place - row * high(n8)) * high(n10))
-    there = (k < low(n9)) & inside(z + back, depth) & inside(y + down, height) & inside(x + right, width)
+    down, right = np.int32(row * low(n10)), np.int32((place - row * high(n8)) * high(n10))
+    there = there & inside(y + down, height) & inside(x + right, width)
     moved = np.int32((back * height + down) * width + right)
     if {last}:
         moved = np.int32(moved * high(n11))
@@ -153,16 +161,19 @@ def _operand(source, name, contiguous, count, **flags):
     return Operand(name, contiguous, _words(count), *functions)
 
 
-# by (deep, last), and by last
-_SEEN = {
-    (deep, last): _operand(SEEN, f"seen_{int(deep)}{int(last)}", DEPTH if last else LINES, 15, deep=deep, last=last)
-    for deep in (False, True)
-    for last in (False, True)
-}
+def _operands(source, name, first, then, count):
+    """By (deep, last); first, then: what is contiguous as it lies, and with channels last."""
+    return {
+        (deep, last): _operand(
+            source, f"{name}_{int(deep)}{int(last)}", then if last else first, count, deep=deep, last=last
+        )
+        for deep in (False, True)
+        for last in (False, True)
+    }
+
+
+_SEEN, _TAPPED = _operands(SEEN, "seen", LINES, DEPTH, 15), _operands(TAPPED, "tapped", DEPTH, LINES, 18)
 _GIVEN = {last: _operand(GIVEN, f"given_{int(last)}", LINES if last else DEPTH, 4, last=last) for last in (False, True)}
-_TAPPED = {
-    last: _operand(TAPPED, f"tapped_{int(last)}", LINES if last else DEPTH, 18, last=last) for last in (False, True)
-}
 
 
 def _side(held, operand, words):
@@ -203,4 +214,5 @@ def tapped(held: Held, geometry):
         dw, pd, ph, pw, *g.image, places, oh * ow, ow, g.places, *g.strides, 0, held.channels,
     )  # fmt: skip
     reciprocals = map(reciprocal, (inner, kw, kh * kw, places, ow, oh * ow))
-    return _side(held, _TAPPED[held.last], (*words, *reciprocals))
+    deep = not g.image[0] == g.result[0] == g.taps[0] == 1
+    return _side(held, _TAPPED[deep, held.last], (*words, *reciprocals))
