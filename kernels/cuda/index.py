@@ -155,7 +155,7 @@ def _positions(y, x, before, chunk, problem):
         i = start + cuda.threadIdx.x
         mine = np.int64(1) if i < end and x[i] else np.int64(0)
         prefix, count = block_scan(parts, mine)
-        at = found + prefix - 1
+        at = found + prefix
         if mine and at < y.size:
             y[at] = i
         found += count

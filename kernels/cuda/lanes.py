@@ -73,8 +73,8 @@ def block_max(parts, value):
 
 @device
 def warp_scan(value):
-    """(sum of the values up to this thread's, sum of all)"""
-    prefix, lane = value, 1
+    """(sum of the values before this thread's, sum of all)"""
+    prefix, lane = type(value)(0), 1
     while lane < WARP:
         other = shuffle_xor(value, lane)
         # the partner below holds the sum of all lanes just before this half
@@ -87,7 +87,7 @@ def warp_scan(value):
 
 @device
 def block_scan(parts, value):
-    """(sum of the values up to this thread's, sum of all), for blocks of whole warps; parts as in block_sum."""
+    """(sum of the values before this thread's, sum of all), for blocks of whole warps; parts as in block_sum."""
     thread = cuda.threadIdx.x
     prefix, total = warp_scan(value)
     cuda.syncthreads()

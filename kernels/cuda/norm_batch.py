@@ -133,7 +133,9 @@ def _running_statistics(running_mean, running_var, batches, mean, rstd, count, m
         centre, variance = np.float64(0), np.float64(0)
         for o in range(samples):
             centre += mean[o, c]
-            variance += max(0.0, 1.0 / (rstd[o, c] * rstd[o, c]) - eps) * unbiased
+            each = 1.0 / (rstd[o, c] * rstd[o, c]) - eps
+            # NaN is not made 0 of
+            variance += 0.0 if each < 0.0 else each * unbiased
         running_mean[c] += real(share * (centre / samples - running_mean[c]))
         running_var[c] += real(share * (variance / samples - running_var[c]))
         c += cuda.blockDim.x

@@ -36,9 +36,9 @@ def _scan_rows(y, sums, x, before, R, chunk, chunks, backwards, zero):
             r = first + e
             if r < end:
                 total += c(x[base + (R - 1 - r if backwards else r)])
-        prefix, block = block_scan(parts, total)
+        before_own, block = block_scan(parts, total)
         if y.size > 0:
-            running = carry + (prefix - total)
+            running = carry + before_own
             for e in range(EACH):
                 r = first + e
                 if r < end:

@@ -36,3 +36,11 @@ def cases(rng, dtype):
         for zeros in range(3 if R < 10 else 0):
             near[:, : min(R, zeros)] = 0
             yield case("reduce.prod_backward", dx, dy, near.copy())
+    # what is infinite or large takes nothing from the sums before it
+    for large in (np.inf, 1e30):
+        x = np.ones((2, 70, 1), dtype)
+        x[:, 33:] = large
+        for end in (34, 70):
+            y = poison((2, end, 1), dtype)
+            yield case("reduce.cumsum_forward", y, x[:, :end].copy(), name="large")
+            yield case("reduce.cumsum_backward", y, x[:, end - 1 :: -1].copy(), name="large")
