@@ -6,6 +6,9 @@ the sums in registers. Two barriers a stage, `full` and `empty`, keep copies and
 tile to tile, so that the next one's slices arrive while this one's results are written. The thread that asks is one of
 those that multiply: a warp of its own would cost all others a third of their registers.
 
+In a cluster of two blocks, whose tiles lie below each other, each brings half of the columns' operand to both: what
+the second-level cache must give is what limits tiles of this size. A stage is then free when both blocks say so.
+
 Results go through a piece of shared memory of each group's own, 64 columns at a time: there a loop adds the bias and
 what was there, keeps z, applies the activation and writes whole lines.
 """
@@ -164,8 +167,8 @@ def hopper_core(y, z, bias, map_a, map_b, rows, columns, depth, matrices, stacks
 {begun}        for s in range(slices):
             barrier_wait(full + 8 * stage, phase)
             at = ring + stage * {stage_bytes}
-            a = descriptor(np.uint64({a_bits}), at + group * GROUP_ROWS * ROW_BYTES)
-            b_ = descriptor(np.uint64({b_bits}), at + {b_at})
+            tile_a = descriptor(np.uint64({a_bits}), at + group * GROUP_ROWS * ROW_BYTES)
+            tile_b = descriptor(np.uint64({b_bits}), at + {b_at})
             {products}
             # into the stage of the slice before last, which both groups are through with, or soon will be
             if thread == 0:
@@ -226,9 +229,12 @@ def _copies(operand, tile, along, offset, first, slice, halves, cluster):
 def _products(width, passes):
     """Lines that multiply a slice; of three products the small ones first."""
     if passes == 1:
-        return ["sums = multiply(sums, a, b_)"]
-    a, b = (f"{name} + np.uint64({rows * ROW_BYTES >> 4})" for name, rows in (("a", TILE_ROWS), ("b_", width)))
-    return [f"sums = multiply(sums, {left}, {right})" for left, right in ((a, "b_"), ("a", b), ("a", "b_"))]
+        return ["sums = multiply(sums, tile_a, tile_b)"]
+    low_a, low_b = (
+        f"{tile} + np.uint64({n * ROW_BYTES >> 4})" for tile, n in (("tile_a", TILE_ROWS), ("tile_b", width))
+    )
+    pairs = (low_a, "tile_b"), ("tile_a", low_b), ("tile_a", "tile_b")
+    return [f"sums = multiply(sums, {left}, {right})" for left, right in pairs]
 
 
 def _stores(width):
