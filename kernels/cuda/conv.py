@@ -37,7 +37,7 @@ def parameter_gradients(dweight, db, dz, x, sums, geometry, accumulate, stream, 
 
 @kernel(half=True)
 def conv_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups, stream=0):
-    """One launch, and one more where tiles are few and the depth is split among blocks."""
+    """One launch; one more where tiles are few and their depth is split, two more for tensor cores (conv_product.py)."""
     check_activation(activation)
     geometry = geometry_of(x, y, w, (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), groups)
     convolve(y, z, x, w, b, activation, geometry, False, stream, Kept())
@@ -47,7 +47,8 @@ def conv_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, 
 def conv_backward(
     dx, dweight, db, dy, x, w, y, z, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups, accumulate, stream=0
 ):
-    """A pass over dy for dz and the bias, then a product for each gradient that is wanted."""
+    """A pass over dy for dz and the bias, then a product for each gradient that is wanted; with strides, that of the
+    input is a product for each remainder of its places (conv_lattice.py)."""
     check_activation(activation)
     check_kept(activation, dy.size, y.size, z.size)
     geometry = geometry_of(x, dy, w, (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), groups)
