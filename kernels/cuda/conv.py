@@ -37,7 +37,7 @@ def parameter_gradients(dweight, db, dz, x, sums, geometry, accumulate, stream, 
 
 @kernel(half=True)
 def conv_forward(y, z, x, w, b, activation, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups, stream=0):
-    """One launch; one more where tiles are few and their depth is split, two more for tensor cores (conv_product.py)."""
+    """One launch; one more where tiles are few and their depth is split, two for tensor cores (conv_product.py)."""
     check_activation(activation)
     geometry = geometry_of(x, y, w, (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), groups)
     convolve(y, z, x, w, b, activation, geometry, False, stream, Kept())
