@@ -11,10 +11,11 @@
 The launches of steps have the same arrays every time, and the step as a number, so that they are bound once.
 """
 
+from . import status
 from .gemm import product
 from .ptx import aligned
 from .recurrent_tile import ACROSS
-from .status import LENGTHS, word
+from .status import LENGTHS
 from .target import SIMULATOR, cuda, empty, jit, launch, spread
 
 # units of a block that computes one sum for each
@@ -47,7 +48,7 @@ def _check_lengths(lengths, steps, problem):
 def check_lengths(lengths, steps, stream):
     """What is wrong with them is told by the next call that waits for the device. Kernels here go nowhere with them."""
     if lengths.size:
-        spread(_check_lengths, lengths.size, stream, lengths, steps, word())
+        spread(_check_lengths, lengths.size, stream, lengths, steps, status.word())
 
 
 @jit
