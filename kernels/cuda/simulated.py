@@ -61,14 +61,17 @@ def rounded_product(a, b):
     return a * b
 
 
-def exchange(value):
-    """(what each thread of this block gave, this thread's number)."""
+def exchange(value, lanes=WARP):
+    """(what each thread of this warp gave, by its number in the block; this thread's number)."""
     thread = threading.current_thread()
     shown = thread._manager.__dict__.setdefault("shown", {})
     shown[thread.thread_id] = value
-    thread.syncthreads()
-    everyone = dict(shown)
-    thread.syncthreads()
+    # Numba's own simulator knows no barrier of a warp
+    wait = getattr(thread, "syncwarp", lambda lanes: thread.syncthreads())
+    wait(lanes)
+    first = thread.thread_id - thread.thread_id % lanes
+    everyone = {i: shown[i] for i in range(first, first + lanes) if i in shown}
+    wait(lanes)
     return everyone, thread.thread_id
 
 

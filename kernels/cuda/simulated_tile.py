@@ -78,7 +78,7 @@ LANES = 32
 
 def _of_warp(value):
     """(what each lane of this warp gave, this lane)."""
-    everyone, me = exchange(value)
+    everyone, me = exchange(value, LANES)
     first = me // LANES * LANES
     return [everyone[first + lane] for lane in range(LANES)], me - first
 
