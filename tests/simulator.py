@@ -5,8 +5,8 @@ Here a thread that arrives sleeps until the last one of its block that is still 
 
 Which thread is first between two barriers is left to chance there. With HOTLOOP_SIMULATED_ORDER=forward or backward it
 is not: the threads of a block run one after the other, each to the next barrier, by their numbers or against them, and
-an instruction of a whole warp is waited for by that warp alone. A kernel that lacks a barrier gives another result in one
-of the two orders.
+an instruction of a whole warp is waited for by that warp alone. A kernel that lacks a barrier gives another result in
+one of the two orders.
 """
 
 import os
