@@ -71,6 +71,9 @@ def _bringing(side, operand, chunks, shape, lines, begin, itemsize):
     width = lines + PAD
     vector = CHUNK_BYTES // itemsize if chunks else 1
     along = NEIGHBOURS if operand.contiguous == DEPTH else min(lines // vector, shape.threads)
+    if operand.contiguous != DEPTH and not chunks:
+        # a warp: what it takes to find an element of the depth is shared by several lines
+        along = min(along, 32)
     place = f"{begin} + k_{side} * {width} + line_{side}"
     return bringing(
         side, operand, shape.slice, lines, shape.threads, along, vector, place, lambda k, line: k * width + line
