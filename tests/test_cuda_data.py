@@ -166,3 +166,24 @@ def test_chunks_cover_what_they_cut(rng):
     for R, columns in zip(10 ** rng.uniform(0, 8, 500), 10 ** rng.uniform(0, 6, 500), strict=True):
         for chunk, chunks, *_ in (row_plan(int(columns), int(R)), column_plan(int(columns), int(R))):
             assert (chunks - 1) * chunk < int(R) <= chunks * chunk
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
+def test_rows_that_begin_anywhere(rng, dtype):
+    """Rows of whole words are copied as such only where they lie as words do."""
+    require_cuda()
+    from hotloop.kernels import cuda
+
+    flat, indices = rng.integers(0, 99, 30).astype(dtype), ids(2, 0, -1, 1)
+    for begin in range(5):
+        x, y = cuda.to_device(flat)[begin : begin + 24].reshape(3, 8), cuda.empty((4, 8), dtype)
+        Backend("cuda").kernel("index.gather_rows_forward")(y, x, cuda.to_device(indices))
+        assert np.array_equal(cuda.to_host(y), flat[begin : begin + 24].reshape(3, 8)[indices])
+
+
+def test_running_statistics_of_a_batch_with_nan():
+    """No variance is made of it: the model is lost, and says so."""
+    require_cuda()
+    nan, running = np.full((1, 3), np.nan), np.ones((2, 3), F)
+    Backend("cuda")("norm_batch.running_update", *running, ids(0), nan, nan, 4, 0.1, 1e-5)
+    assert np.isnan(running).all()

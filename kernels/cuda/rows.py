@@ -52,10 +52,11 @@ def copy_rows(y, x, indices, least, word, code, stream):
     """y (O, K, I) = x (O, R, I) at indices (K,), least .. R-1; one out of range is reported, and its row left alone."""
     (O, K, I), R = y.shape, x.shape[1]
     size = I * x.itemsize
+    words = size % 4 == 0 and x.itemsize <= 4 and y.pointer % 4 == 0 and x.pointer % 4 == 0
     # vectors of four words, words, or what the elements are
     if size % 16 == 0 and aligned(viewed(y, np.float32), viewed(x, np.float32)):
         function, word_type, width = _rows_of_vectors, np.float32, size // 16
-    elif size % 4 == 0 and x.itemsize <= 4:
+    elif words:
         function, word_type, width = _rows, np.uint32, size // 4
     else:
         function, word_type, width = _rows, np.dtype(f"u{x.itemsize}"), I

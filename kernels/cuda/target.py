@@ -280,6 +280,8 @@ if SIMULATOR:
             self.owner = array.owner
 
     def numba_array(array):
+        # where a device would stop the kernel
+        assert not array.size or array.pointer % array.itemsize == 0, f"{array} is not on a boundary of its elements"
         return cuda.devicearray.FakeCUDAArray(np.asarray(_Memory(array)))
 
 else:
