@@ -70,6 +70,9 @@ def layout(gates, units, count, itemsize, transposed):
     width = next((w for w in WIDTHS if units <= w), None)
     if width is None or not units:
         return None
+    if transposed and gates > 1 and width > 64 and target.compute_capability()[0] < 9:
+        # as gradients are assembled for Ampere, registers do not suffice
+        return None
     samples = samples_of_block(count)
     sums = 1 if transposed else gates
     groups = width * (gates if transposed else 1) // GROUP

@@ -7,8 +7,8 @@ from recurrent import Case
 from . import case
 
 CORES = {
-    "gru_resident": {"ld.shared.v4": 4},
-    "gru_resident_grad": {"ld.shared.v4": 4},
+    "gru_resident": {"ld.shared.v4": 2},
+    "gru_resident_grad": {"ld.shared.v4": 2},
     "gru_step": {"cp.async": 2, "ld.shared.v4": 8},
     "gru_step_grad": {"cp.async": 2, "ld.shared.v4": 4},
 }

@@ -7,8 +7,8 @@ from recurrent import Case
 from . import case
 
 CORES = {
-    "lstm_resident": {"ld.shared.v4": 4},
-    "lstm_resident_grad": {"ld.shared.v4": 4},
+    "lstm_resident": {"ld.shared.v4": 2},
+    "lstm_resident_grad": {"ld.shared.v4": 2},
     "lstm_step": {"cp.async": 2, "ld.shared.v4": 8},
     "lstm_step_grad": {"cp.async": 2, "ld.shared.v4": 4},
 }

@@ -7,8 +7,8 @@ from recurrent import Case
 from . import case
 
 CORES = {
-    "rnn_resident": {"ld.shared.v4": 4},
-    "rnn_resident_grad": {"ld.shared.v4": 4},
+    "rnn_resident": {"ld.shared.v4": 2},
+    "rnn_resident_grad": {"ld.shared.v4": 2},
     "rnn_step": {"cp.async": 2, "ld.shared.v4": 8},
     "rnn_step_grad": {"cp.async": 2, "ld.shared.v4": 4},
 }
