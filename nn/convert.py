@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 
 from . import dtypes
-from .device import as_device
+from .device import as_device, cuda_device
 from .doors import copy_into, empty, from_host, same_device, to_host
 from .sparse import SparseGradient
 
@@ -49,6 +49,8 @@ class Conversions:
                 device, dtype = same_device(arg._data), arg._data.dtype
             elif isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda"):
                 device = arg
+            elif type(arg) is int:
+                device = cuda_device(arg)
             elif not isinstance(arg, Flag):
                 dtype = arg
         dtype, device = dtypes.as_dtype(dtype), as_device(device)
@@ -98,8 +100,9 @@ class Conversions:
     def cpu(self) -> Any:
         return self.to("cpu")
 
-    def cuda(self) -> Any:
-        return self.to("cuda")
+    def cuda(self, device: Any = "cuda") -> Any:
+        """On the device; 0 and None are names of it, too."""
+        return self.to(device=cuda_device(device))
 
     # ---- to NumPy and other libraries
 

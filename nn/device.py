@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["as_device", "device"]
+__all__ = ["as_device", "cuda_device", "device"]
 
 
 class device(str):
@@ -16,10 +16,14 @@ class device(str):
 
     __slots__ = ()
 
-    def __new__(cls, name: Any) -> device:
+    def __new__(cls, name: Any, index: int | None = None) -> device:
         text = str(getattr(name, "type", name))
+        if type(name) is int:
+            text = f"cuda:{name}"
+        elif index is not None:
+            text = f"{text}:{index}"
         if text not in ("cpu", "cuda", "cuda:0"):
-            raise ValueError(f"expected the device 'cpu' or 'cuda', got {name!r}")
+            raise ValueError(f"expected the device 'cpu' or 'cuda', got {text!r}")
         return str.__new__(cls, text.partition(":")[0])
 
     @property
@@ -43,3 +47,11 @@ def as_device(name: Any) -> device | None:
     if name is None or type(name) is device:
         return name
     return DEVICES.get(name) if type(name) is str and name in DEVICES else device(name)
+
+
+def cuda_device(name: Any) -> device:
+    """The device that `cuda(name)` means; None: the current one."""
+    chosen = device("cuda" if name is None else name)
+    if chosen != "cuda":
+        raise ValueError(f"cuda: expected a CUDA device, got {name!r}")
+    return chosen

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from . import hooks
-from .device import as_device
+from .device import as_device, cuda_device
 from .dtypes import as_dtype, bfloat16, is_floating
 from .lazy import is_lazy
 from .members import MODULE, Members
@@ -147,8 +147,8 @@ class Module(Members):
     def cpu(self) -> Self:
         return self._convert("cpu", None)
 
-    def cuda(self) -> Self:
-        return self._convert("cuda", None)
+    def cuda(self, device: Any = "cuda") -> Self:
+        return self._convert(cuda_device(device), None)
 
     def _convert(self, device: str | None, dtype: np.dtype | None) -> Self:
         for tensor in (*self.parameters(), *self.buffers()):
@@ -213,11 +213,13 @@ def _destination(*args, **kwargs) -> tuple[str | None, np.dtype | None]:
             device, dtype = value.device, value.dtype
         elif isinstance(value, str) and value.partition(":")[0] in ("cpu", "cuda"):
             device = value
+        elif type(value) is int:
+            device = cuda_device(value)
         elif value is not None and not isinstance(value, bool):
             dtype = value
     dtype = as_dtype(dtype)
     if dtype is not None and not is_floating(dtype):
-        raise TypeError(f"to: expected a floating dtype, got {dtype}")
+        raise TypeError(f"to: expected float32 or float64, or 16-bit floats for CUDA, got {dtype}")
     return as_device(device), dtype
 
 

@@ -144,7 +144,8 @@ class RNNBase(RecurrentOptions):
         # the longest first, as they lie: neighbours end at much the same step, where the kernels leave off
         x, lengths = pad_packed_sequence(PackedSequence(input.data, input.batch_sizes))
         states = [self._state(s, i, x.shape[1], True) for i, s in enumerate(states)]
-        y, finals = self._layers(x, _ordered(states, input.sorted_indices), lengths._data)
+        lengths = lengths.to(device=x.device)._data
+        y, finals = self._layers(x, _ordered(states, input.sorted_indices), lengths)
         return repack(y, input), _ordered(finals, input.unsorted_indices)
 
     def _layers(self, x, states, lengths) -> tuple:

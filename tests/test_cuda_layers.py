@@ -312,3 +312,71 @@ def test_fit_moves_its_batches():
         histories.append(train.fit(model, nn.CrossEntropyLoss(), optimizer, (x, y), **options))
     for name in ("loss", "val_loss", "val_accuracy"):
         close(np.array(histories[1][name]), np.array(histories[0][name]), 1e-5, name)
+
+
+def test_elements_are_assigned():
+    """Numbers, lists, arrays and tensors of the host, by slices, positions and masks; a mask is turned round."""
+
+    def run(x):
+        at = x.device
+        x[0] = 1
+        x[:, 1] = 0.5
+        x[nn.Tensor([2, 3])] = 7
+        x[nn.Tensor([False, True, False, False])] = np.float64(2.5)
+        x[1, 2:] = [4.0, 5.0, 6.0]
+        x[2, ::2] = nn.Tensor([3.0])
+        x[-1] = x[0, 1]
+        mask = ~(x > 2)
+        mask[0] = False
+        mask[:, 1] = True
+        mask[mask & (x > 5)] = False
+        x[mask] = -1
+        assert x.device == at
+        return x, mask, mask != 0, x[nn.Tensor([3, 0])], x[:, nn.Tensor([1])]
+
+    here, there = ([y.cpu().numpy() for y in run(nn.Tensor(normal(4, 5)).to(device))] for device in ("cpu", "cuda"))
+    for got, want in zip(there, here, strict=True):
+        assert got.dtype == want.dtype and np.array_equal(got, want)
+
+
+@pytest.mark.parametrize("where", ["list", "cpu", "cuda"])
+def test_packed_sequences(where):
+    """Lengths may lie on either device; they and the sizes of the batches come back on the CPU."""
+    from hotloop.nn.utils import rnn
+
+    found = []
+    layer = nn.LSTM(3, 4, bidirectional=True)
+    for device in ("cpu", "cuda"):
+        model = copy.deepcopy(layer).to(device)
+        x = nn.Tensor(normal(5, 3, 3)).to(device)
+        x.requires_grad = True
+        lengths = [2, 5, 3] if where == "list" else nn.Tensor([2, 5, 3]).to(where if device == "cuda" else "cpu")
+        packed = rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+        assert packed.sorted_indices.device == packed.data.device == device and packed.batch_sizes.device == "cpu"
+        output, finals = model(packed)
+        padded, counts = rnn.pad_packed_sequence(output, total_length=6)
+        (padded * padded).sum().backward()
+        assert counts.tolist() == [2, 5, 3]
+        found.append([_host(v) for v in (output.data, padded, *finals, x.grad, model.weight_hh_l0.grad)])
+    for got, want in zip(*found[::-1], strict=True):
+        close(got, want, 2e-5)
+
+
+def test_arrays_do_not_compute_and_say_what_does():
+    import hotloop
+
+    layer = nn.Linear(2, 1).cuda(0)
+    layer(hotloop.ones(1, 2, device=0)).sum().backward()
+    g = layer.weight.grad
+    for wrong in (
+        lambda: g * 2,
+        lambda: 0.1 * g,
+        lambda: g + g,
+        lambda: np.ones(2) - g,
+        lambda: -g,
+        lambda: g.__setitem__(0, 1),
+    ):
+        with pytest.raises(TypeError, match=r"hotloop.as_tensor\(array\)"):
+            wrong()
+    hotloop.as_tensor(g).mul_(3)
+    assert _host(g).tolist() == [[3, 3]] and (g * layer.weight).device == "cuda"

@@ -11,6 +11,10 @@ import numpy as np
 
 from .half import stored_as
 
+NO_ARITHMETIC = (
+    "a CUDA array is memory, nothing computes with it: hotloop.as_tensor(array) is a Tensor over that memory"
+)
+
 
 class Flags(NamedTuple):
     """The flags that layers and checks ask for, by NumPy's names."""
@@ -99,6 +103,13 @@ class Array:
         """Another view: strides, and the distance from this one's first element, in bytes."""
         return Array(self.owner, self.pointer + offset, shape, self.dtype, strides)
 
+    def view(self, dtype) -> "Array":
+        """The same bytes as another dtype of the same size."""
+        dtype = np.dtype(dtype)
+        if dtype.itemsize != self.dtype.itemsize:
+            raise ValueError(f"expected a dtype of {self.dtype.itemsize} bytes, got {dtype}")
+        return Array(self.owner, self.pointer, self.shape, dtype, self.strides)
+
     def reshape(self, *shape) -> "Array":
         """A view of another shape; ValueError where there is none, since nothing is copied here."""
         if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)):
@@ -172,6 +183,23 @@ class Array:
             else:
                 raise TypeError(f"a CUDA array takes integers, slices, None and ..., got {type(i).__name__}")
         return self.view_at(shape, strides, offset)
+
+    def __setitem__(self, index, value) -> None:
+        raise TypeError(NO_ARITHMETIC)
+
+
+def _refused(self, other=None):
+    # a Tensor on the other side computes
+    if other is not None and not isinstance(other, (Array, np.ndarray, np.generic, int, float)):
+        return NotImplemented
+    raise TypeError(NO_ARITHMETIC)
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"):
+    setattr(Array, f"__{_name}__", _refused)
+    setattr(Array, f"__r{_name}__", _refused)
+for _name in ("neg", "abs"):
+    setattr(Array, f"__{_name}__", _refused)
 
 
 def _packed(shape, itemsize):

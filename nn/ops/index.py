@@ -28,7 +28,7 @@ ALL = slice(None)
 def getitem(x: Tensor, index: Any) -> Tensor:
     if type(index) is not tuple:
         if type(index) is Tensor and index._data.dtype is int64 and index._data.ndim and x._data.ndim:
-            return _rows(x, index)
+            return _rows(x, index if type(index._data) is type(x._data) else index.to(x.device))
         index = (index,)
     index = tuple([_plain(item, x) for item in index])
     if all(map(_basic, index)):
@@ -53,7 +53,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     if number and len(index) == 1 and _is_mask(index[0]) and index[0].shape == target.shape and x.is_contiguous():
         _fill_where(target, index[0], value)
         return
-    source = as_tensor(value).detach().to(x.dtype)._data
+    source = _source(x, value, number)
     if all(map(_basic, index)):
         _assign(target[index if Ellipsis in index else (*index, Ellipsis)], source)
         return
@@ -66,6 +66,16 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     put(whole, picked.sizes, picked.indices.reshape(-1), source, False, "index")
     if whole is not view:
         copy_into(view, whole)
+
+
+def _source(x: Tensor, value: Any, number: bool) -> Any:
+    """What is assigned, as an array of x's dtype where x is."""
+    if number and x.device != "cpu":
+        from ..creation import full
+
+        # nothing comes from the host, so that a recorded step may do it
+        return full((), value.item() if isinstance(value, np.generic) else value, x.dtype, x.device)._data
+    return as_tensor(value).detach().to(x.device, x.dtype)._data
 
 
 def _fill_where(target: Any, mask: Tensor, value: Any) -> None:

@@ -41,7 +41,7 @@ class PackedSequence(_Fields):
     """Sequences of several lengths without padding; made by `pack_padded_sequence` and `pack_sequence`.
 
     data              (M, ...), step by step; at each step the samples that have it, longest first
-    batch_sizes       how many samples have each step, int64
+    batch_sizes       how many samples have each step, int64; on the CPU, wherever the data is
     sorted_indices    the samples, longest first; None: as they came
     unsorted_indices  the inverse: where each sample stands among them
 
@@ -110,11 +110,12 @@ def _counts(x: Any, size: int) -> Any:
     return y
 
 
-def _rows(batch_sizes: Any, order: Tensor | None, size: int, step: int, sample: int) -> Any:
-    """Rows of a padded batch in the order of a packed one; the arguments as of the kernel."""
-    y = empty((size,), dtypes.int64)
-    order = absent(dtypes.int64) if order is None else positions(order, "sorted_indices")
-    call("sequence.rows_forward", y, batch_sizes, order, step, sample)
+def _rows(batch_sizes: Any, order: Tensor | None, size: int, step: int, sample: int, device: str) -> Any:
+    """Rows of a padded batch in the order of a packed one, on its device; the arguments as of the kernel."""
+    y = empty((size,), dtypes.int64, device)
+    sizes = wrap(batch_sizes, None, 0).to(device=device)._data
+    order = absent(dtypes.int64) if order is None else positions(order.to(device=device), "sorted_indices")
+    call("sequence.rows_forward", y, sizes, order, step, sample)
     return y
 
 
@@ -156,11 +157,11 @@ def pack_padded_sequence(
         raise ValueError(f"{what}: expected lengths from 1 to {count}, got {bad}")
     order = None
     if not enforce_sorted:
-        order = Tensor(sorted(range(samples), key=lambda n: -sizes[n]))
+        order = Tensor(sorted(range(samples), key=lambda n: -sizes[n])).to(device=x.device)
     elif any(a < b for a, b in pairwise(sizes)):
         raise ValueError(f"{what}: expected lengths in descending order, got {sizes}; or pass enforce_sorted=False")
     batch_sizes = _counts(Tensor(sizes)._data, max(sizes))
-    rows = _rows(batch_sizes, order, sum(sizes), *_strides(count, samples, batch_first))
+    rows = _rows(batch_sizes, order, sum(sizes), *_strides(count, samples, batch_first), x.device)
     data = index_select(x.reshape(count * samples, *x.shape[2:]), 0, rows)
     return PackedSequence(data, wrap(batch_sizes, None, 0), order)
 
@@ -181,16 +182,16 @@ def pad_packed_sequence(
     if count < steps:
         raise ValueError(f"pad_packed_sequence: expected total_length of {steps} or more, got {total_length}")
     samples = int(batch_sizes[0])
-    rows = _rows(batch_sizes, order, data.shape[0], *_strides(count, samples, batch_first))
+    rows = _rows(batch_sizes, order, data.shape[0], *_strides(count, samples, batch_first), data.device)
     padded = Spread.apply(data, rows, (samples, count) if batch_first else (count, samples), padding_value)
     lengths = wrap(_counts(batch_sizes, samples), None, 0)
-    return padded, lengths if places is None else index_select(lengths, 0, places)
+    return padded, lengths if places is None else index_select(lengths, 0, places.to(device="cpu"))
 
 
 def repack(x: Tensor, like: PackedSequence) -> PackedSequence:
     """A padded batch (T, N, ...), longest samples first, packed as `like` is."""
     count, samples = x.shape[:2]
-    rows = _rows(positions(like.batch_sizes, "batch_sizes"), None, like.data.shape[0], samples, 1)
+    rows = _rows(positions(like.batch_sizes, "batch_sizes"), None, like.data.shape[0], samples, 1, x.device)
     return like._replace(data=index_select(x.reshape(count * samples, *x.shape[2:]), 0, rows))
 
 
