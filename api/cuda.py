@@ -116,8 +116,10 @@ def capture(step: Callable[[], Any], warmup: int = 2) -> Callable[[], Any]:
             x.copy_(batch), y.copy_(labels)
             loss = train()
 
-    Learning rates, step counts and random states lie on the device: schedules work between replays. Raises RuntimeError
-    where the step reads a value of the device (`loss.item()`) or copies from the host.
+    Learning rates, step counts and random states lie on the device: schedules work between replays. Gradients that
+    several replays add up are cleared between them by `zero_grad(set_to_none=False)`: they must stay in place. Raises
+    RuntimeError where the step reads a value of the device (`loss.item()`), copies from the host, or does what counts
+    on the host: a step of a schedule, the mean of all weights (SWA).
     """
     return _backend.graph.capture(step, warmup)
 

@@ -29,6 +29,7 @@ __all__ = [
     "lasting",
     "one",
     "overlap",
+    "refuse_while_recording",
     "to_host",
 ]
 
@@ -122,6 +123,12 @@ def _cuda(device: str):
         raise RuntimeError("expected numba-cuda and a CUDA device, found none; `python -m hotloop doctor` says more")
     _on_device = True
     return backend
+
+
+def refuse_while_recording(what: str) -> None:
+    """Raise where this thread records a step (hotloop.cuda.graph) and `what` would not happen again in a replay."""
+    if _on_device:
+        _cuda("cuda").target.refuse_while_recording(what)
 
 
 # ---- arrays of any strides

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..nn.batch_norm import _BatchNorm
 from ..nn.creation import zeros
-from ..nn.doors import call
+from ..nn.doors import call, refuse_while_recording
 from ..nn.dtypes import int64, is_floating
 from ..nn.module import Module
 from ..nn.tape import no_grad
@@ -45,10 +45,16 @@ def _decay(decay: float) -> float:
     return decay
 
 
+def _uncounted(average: Any) -> Any:
+    """Marked as one that does not ask how many were averaged before: a recorded step may have it."""
+    average.uncounted = True
+    return average
+
+
 def get_ema_multi_avg_fn(decay: float = 0.999) -> MultiAverage:
     """average = average + (1 - decay) * (current - average), in place, for lists of tensors."""
     weight = 1 - _decay(decay)
-    return lambda averaged, current, num_averaged: _towards(averaged, current, weight)
+    return _uncounted(lambda averaged, current, num_averaged: _towards(averaged, current, weight))
 
 
 def get_swa_multi_avg_fn() -> MultiAverage:
@@ -59,7 +65,7 @@ def get_swa_multi_avg_fn() -> MultiAverage:
 def get_ema_avg_fn(decay: float = 0.999) -> Average:
     """decay * average + (1 - decay) * current"""
     _decay(decay)
-    return lambda averaged, current, num_averaged: decay * averaged + (1 - decay) * current
+    return _uncounted(lambda averaged, current, num_averaged: decay * averaged + (1 - decay) * current)
 
 
 def get_swa_avg_fn() -> Average:
@@ -116,6 +122,8 @@ class AveragedModel(Module):
     def update_parameters(self, model: Module) -> None:
         """Take the model's parameters into the average; the first time they become it."""
         count = int(self.n_averaged.item())
+        if not (count and getattr(self.avg_fn or self.multi_avg_fn, "uncounted", False)):
+            refuse_while_recording("the first update of an average, and any of one that counts its updates (SWA),")
         averaged, current, copied = [], [], []
         for a, b, average in self._pairs(model):
             b = b.detach().to(a.device)

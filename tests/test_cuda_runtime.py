@@ -251,7 +251,7 @@ def test_memory_of_another_device_is_refused(cuda, monkeypatch):
         raise RuntimeError("CUDA_ERROR_INVALID_VALUE")
 
     monkeypatch.setattr(cuda.target.cuda, "as_cuda_array", refuse, raising=False)
-    with pytest.raises(ValueError, match="expected memory of the current CUDA device.*INVALID_VALUE"):
+    with pytest.raises(ValueError, match=r"expected memory of the current CUDA device.*INVALID_VALUE"):
         cuda.adopt(Elsewhere())
 
 
@@ -266,3 +266,76 @@ def test_without_a_device_it_says_so():
     )
     environment = {"NUMBA_ENABLE_CUDASIM": "0", "CUDA_VISIBLE_DEVICES": "", "NUMBA_DISABLE_CUDA": "1"}
     assert "python -m hotloop doctor" in python("-c", code, env=environment)
+
+
+def test_what_counts_on_the_host_is_not_recorded(cuda):
+    """A schedule, the mean of all weights, and other graphs: in words, instead of a replay that does something else."""
+    import hotloop
+    from hotloop import nn, optim
+
+    model = nn.Linear(2, 2).to("cuda")
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    schedules = [optim.lr_scheduler.ExponentialLR(optimizer, 0.5), optim.lr_scheduler.ReduceLROnPlateau(optimizer)]
+    optimizer.step()
+    mean = optim.swa_utils.AveragedModel(model)
+    moving = optim.swa_utils.AveragedModel(model, multi_avg_fn=optim.swa_utils.get_ema_multi_avg_fn(0.5))
+    mean.update_parameters(model)
+    g = hotloop.cuda.CUDAGraph()
+    with hotloop.cuda.graph(g):
+        model(hotloop.ones(1, 2, device="cuda"))
+    for wrong, what in (
+        (schedules[0].step, "a step of a schedule"),
+        (lambda: schedules[1].step(1.0), "a step of a schedule"),
+        (lambda: mean.update_parameters(model), "counts its updates"),
+        (lambda: moving.update_parameters(model), "the first update of an average"),
+        (g.replay, "replay of another graph"),
+        (lambda: hotloop.cuda.capture(lambda: None), "waiting"),
+        (lambda: hotloop.cuda.graph(hotloop.cuda.CUDAGraph()).__enter__(), "recording of another graph"),
+    ):
+        with pytest.raises(RuntimeError, match=f"{what}.*recorded step"), hotloop.cuda.graph(hotloop.cuda.CUDAGraph()):
+            wrong()
+    with pytest.raises(TypeError, match="expected a CUDAGraph, got NoneType"), hotloop.cuda.graph(None):
+        pass
+
+
+def test_a_moving_average_is_recorded(cuda):
+    import hotloop
+    from hotloop import nn, optim
+
+    model = nn.Linear(2, 1, bias=False).to("cuda")
+    moving = optim.swa_utils.AveragedModel(model, multi_avg_fn=optim.swa_utils.get_ema_multi_avg_fn(0.5))
+
+    def step():
+        with hotloop.no_grad():
+            model.weight.add_(1)
+            moving.update_parameters(model)
+
+    nn.init.zeros_(model.weight)
+    run = hotloop.cuda.capture(step, warmup=2)
+    assert moving.module.weight.tolist() == [[1.5, 1.5]]
+    run()
+    run()
+    assert model.weight.tolist() == [[4, 4]] and moving.module.weight.tolist() == [[3.125, 3.125]]
+
+
+def test_elements_are_assigned_in_a_recording(cuda):
+    import hotloop
+
+    x = hotloop.ones(2, 3, device="cuda")
+
+    def step():
+        x[0] = 2.0
+        x[:, 1] += 1
+
+    run = hotloop.cuda.capture(step, warmup=1)
+    run()
+    assert x.tolist() == [[2, 3, 2], [1, 3, 1]]
+
+
+def test_devices_by_number():
+    import hotloop
+
+    assert hotloop.device(0) == hotloop.device("cuda", 0) == "cuda"
+    for wrong in (lambda: hotloop.device("cuda", 1), lambda: hotloop.device(1), lambda: hotloop.zeros(1).cuda("cpu")):
+        with pytest.raises(ValueError, match=r"expected (a CUDA device|the device 'cpu' or 'cuda')"):
+            wrong()

@@ -8,7 +8,7 @@ rates and random states are arrays on the device, so that a replayed training st
 from contextlib import contextmanager
 
 from . import copies, memory, status
-from .target import SIMULATOR, Recording, current_stream, launch, on_stream
+from .target import SIMULATOR, Recording, current_stream, launch, on_stream, refuse_while_recording
 
 
 class CUDAGraph:
@@ -21,6 +21,7 @@ class CUDAGraph:
         """Run the recorded launches on the current stream; returns before they are done."""
         if self._recording is None:
             raise RuntimeError("replay: nothing is recorded; record a step in `with graph(g):` first")
+        refuse_while_recording("the replay of another graph")
         if SIMULATOR:
             for function, grid, block, shared, args in self._recording.launches:
                 launch(function, grid, block, 0, *args, shared=shared)
@@ -40,6 +41,9 @@ def graph(g: CUDAGraph):
     Run the step once or twice before: the first call of a kernel compiles it, and the first step of an optimizer makes
     its state. Nothing in the block may read a value of the device or copy from the host (RuntimeError).
     """
+    if not isinstance(g, CUDAGraph):
+        raise TypeError(f"graph: expected a CUDAGraph, got {type(g).__name__}")
+    refuse_while_recording("the recording of another graph")
     builder = None if SIMULATOR else _builder()
     recording = Recording(builder)
     with memory.pool_of_its_own() as pool:

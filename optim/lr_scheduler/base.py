@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from ...nn.doors import refuse_while_recording
 from ..optimizer import Optimizer
 
 EPOCH = (
@@ -80,6 +81,8 @@ class LRScheduler:
         self._write(rates)
 
     def _write(self, rates: list[float]) -> None:
+        # a replay would not count: the rate would stay
+        refuse_while_recording("a step of a schedule")
         for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = lr
         self._last_lr = self._rates()

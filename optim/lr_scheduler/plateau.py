@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import SupportsFloat
 
+from ...nn.doors import refuse_while_recording
 from ..optimizer import Optimizer
 from .base import EPOCH, LRScheduler, checked
 
@@ -59,6 +60,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics: SupportsFloat, epoch: int | None = None) -> None:  # type: ignore[override]  # as in torch
         """Take note of the metric, and reduce the rates if it has been standing still."""
+        refuse_while_recording("a step of a schedule")
         current = float(metrics)
         if epoch is not None:
             warnings.warn(EPOCH, UserWarning, stacklevel=2)
