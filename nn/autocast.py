@@ -73,6 +73,25 @@ def cast(function: Any, args: tuple) -> tuple:
     return tuple([_cast(value, target, wanted == "half") for value in args])
 
 
+def dtype_of_16_bits(arrays: list) -> np.dtype | None:
+    """The 16-bit float among the dtypes of arrays, if there is one."""
+    for array in arrays:
+        dtype = getattr(array, "dtype", None)
+        if dtype is not None and dtype.itemsize == 2 and dtypes.is_floating(dtype):
+            return dtype
+    return None
+
+
+def in_float32(function: Any, args: tuple, dtype: np.dtype) -> Any:
+    """What a Function gives for its 16-bit arguments in float32: results of float32 are brought back to `dtype`."""
+    from .cast import Cast
+
+    results = function.apply(*[_cast(value, dtypes.float32, False) for value in args])
+    many = results if type(results) is tuple else (results,)
+    many = tuple([Cast.apply(y, dtype) if y.dtype == dtypes.float32 else y for y in many])
+    return many if type(results) is tuple else many[0]
+
+
 def _cast(value: Any, target: np.dtype, all_floats: bool) -> Any:
     from .cast import Cast
 

@@ -88,7 +88,9 @@ class LinearFunction(Function):
 class BilinearFunction(Function):
     """y = x1 @ w[h] @ x2 + b[h] for every h, whatever dimensions lead the last one of x1 and x2."""
 
-    autocast = "half"
+    # its kernels know no 16-bit floats
+    autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x1, x2, w, b, layer):

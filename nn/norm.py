@@ -6,8 +6,9 @@ import math
 
 from . import init
 from .doors import absent, call, empty
-from .dtypes import float64
+from .dtypes import float32, float64
 from .factory import gradients_into, new_parameter
+from .mode import mode
 from .module import Module
 from .parameter import Parameter
 from .tape import Function
@@ -43,6 +44,7 @@ class _LayerNorm(Function):
     """Rows behind the leading dimensions of x; w and b of a row's shape, or None."""
 
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, w, b, shape, eps):
@@ -59,6 +61,7 @@ class _RMSNorm(Function):
     """Rows behind the leading dimensions of x; w of a row's shape, or None."""
 
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, w, shape, eps):
@@ -91,6 +94,7 @@ class GroupNormFunction(Function):
     """
 
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, w, b, groups, eps, running):
@@ -282,5 +286,7 @@ def check_parameters(name: str, x, shape: tuple[int, ...], what: str, parameters
             continue
         if tuple(given.shape) != shape:
             raise RuntimeError(f"{name}: expected {which} of shape {shape} ({what}), got {tuple(given.shape)}")
-        if given.dtype != x.dtype:
+        # in autocast a norm gets its 16-bit input in float32
+        cast = mode.autocast is not None and given.dtype == float32 and x.dtype.itemsize == 2
+        if given.dtype != x.dtype and not cast:
             raise TypeError(f"{name}: expected {which} of the input's dtype {x.dtype}, got {given.dtype}")

@@ -40,6 +40,7 @@ class LSTMFunction(Function):
     """y, hn, cn of x (T, N, D); h0, c0, the biases and w_hr may be None. States are (1, N, width)."""
 
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, lengths, reverse):
@@ -76,6 +77,7 @@ class GRUFunction(Function):
     """y, hn of x (T, N, D); h0 and the biases may be None. States are (1, N, H)."""
 
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset_after):
@@ -104,6 +106,7 @@ class RNNFunction(Function):
     """y, hn of x (T, N, D); h0 and the biases may be None. States are (1, N, H)."""
 
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu):
@@ -130,6 +133,7 @@ class LSTMCellFunction(Function):
     """h, c after one step of x (N, D); the states and biases may be None."""
 
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, h0, c0, w_ih, w_hh, b_ih, b_hh):
@@ -156,6 +160,7 @@ class GRUCellFunction(Function):
     """h after one step of x (N, D); the state and biases may be None."""
 
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, reset_after):
@@ -183,6 +188,7 @@ class RNNCellFunction(Function):
     """h after one step of x (N, D); the state and biases may be None."""
 
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, h0, w_ih, w_hh, b_ih, b_hh, relu):

@@ -14,6 +14,7 @@ __all__ = ["LocalResponseNorm", "local_response_norm"]
 
 class _LocalResponseNorm(Function):
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, size, alpha, beta, k):

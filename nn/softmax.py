@@ -21,6 +21,7 @@ class SoftmaxFunction(Function):
     """softmax, softmin or log_softmax along one dimension; backward goes from the result."""
 
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, kernel, dim):

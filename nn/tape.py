@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .autocast import cast
+from .autocast import cast, dtype_of_16_bits, in_float32
 from .doors import absent, adopt, contiguous, empty, same_device
 from .mode import enable_grad, inference_mode, is_grad_enabled, mode, no_grad, set_grad_enabled
 from .tensor import Tensor, fresh, version_of, wrap
@@ -152,6 +152,8 @@ class Function:
 
     # what becomes of floating arguments in mixed precision: "half", "float" or None, see autocast.py
     autocast: str | None = None
+    # its kernels know no 16-bit floats: it runs in float32, and gives what it got
+    wide = False
     # whether forward takes arrays of any strides; otherwise they are copied when they are not contiguous
     strided = False
 
@@ -188,6 +190,8 @@ class Function:
             elif type(value) not in _PLAIN:
                 value, device = _array(value, strided, device)
             arrays.append(value)
+        if device != "cpu" and cls.wide and (dtype := dtype_of_16_bits(arrays)):
+            return in_float32(cls, args, dtype)
         ctx = Context()
         ctx.function = cls
         ctx.device = device
@@ -219,6 +223,8 @@ class Function:
             elif type(value) not in _PLAIN:
                 value, device = _array(value, strided, device)
             arrays.append(value)
+        if device != "cpu" and cls.wide and (dtype := dtype_of_16_bits(arrays)):
+            return in_float32(cls, args, dtype)
         ctx = Context()
         ctx.function = cls
         ctx.device = device

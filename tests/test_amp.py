@@ -186,3 +186,81 @@ def test_a_scaler_that_is_off_passes_on():
     for wrong in ({"growth_factor": 1.0}, {"backoff_factor": 1.5}, {"init_scale": 0.0}):
         with pytest.raises(ValueError, match="expected"):
             amp.GradScaler(**wrong)
+
+
+def reference(function, x):
+    """What a function gives in float32, and its gradient."""
+    x = nn.Tensor(x).to("cuda")
+    x.requires_grad = True
+    y = function(x)
+    # not of squares: after a norm their sum is a constant
+    (y * y * y).sum().backward()
+    return y.detach().cpu().numpy(), nn.Tensor(x.grad).cpu().numpy()
+
+
+WIDE = {
+    "sums": lambda x: x.sum(1),
+    "means": lambda x: x - x.mean(dim=1, keepdim=True),
+    "broadcast": lambda x: x * x[0] + x[:, :1],
+    "spread": lambda x: x.std(dim=1) + x.norm(dim=1),
+    "softmax": lambda x: F.softmax(x, dim=1),
+    "layer_norm": lambda x: F.layer_norm(x, (6,)),
+    "max": lambda x: x.max(dim=1)[0] + x.amax(dim=1),
+    "rows": lambda x: x[[0, 2, 0]],
+    "masked": lambda x: x[x > 0],
+    "order": lambda x: x.sort(dim=1)[0].cumsum(1),
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_what_is_added_up_is_added_in_float32(half, name):
+    """Sums, norms, extremes and picks of 16-bit tensors: the kernels have none, the result and its gradient have."""
+    from hotloop.nn.dtypes import as_dtype
+
+    function, rounded = WIDE[name], nn.Tensor(data()[0]).to("cuda", as_dtype(half)).float().cpu().numpy()
+    want, slope = reference(function, rounded)
+    x = nn.Tensor(rounded).to("cuda", as_dtype(half))
+    x.requires_grad = True
+    y = function(x)
+    assert y.dtype == as_dtype(half)
+    (y.float() ** 3).sum().backward()
+    assert x.grad.dtype == as_dtype(half) and (x.argmax(1) == x.float().argmax(1)).all()
+    close(y.detach().float().cpu().numpy(), want, 8 * UNIT[half])
+    close(nn.Tensor(x.grad).float().cpu().numpy(), slope, 32 * UNIT[half])
+
+
+def test_norms_and_bilinear_after_products(half):
+    """In autocast what is not a product takes the 16-bit results of one."""
+    x = nn.Tensor(np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)).to("cuda")
+    head = nn.Linear(6, 6).to("cuda")
+    for layer in (nn.BatchNorm1d(6), nn.BatchNorm1d(6).eval(), nn.GroupNorm(2, 6), nn.RMSNorm(6), nn.LayerNorm(6)):
+        layer.to("cuda")
+        with amp.autocast("cuda", half):
+            y = layer(head(x))
+        assert y.dtype == np.float32
+        y.square().sum().backward()
+        close(y.detach().cpu().numpy(), layer(head(x)).detach().cpu().numpy(), 16 * UNIT[half])
+    with amp.autocast("cuda", half):
+        y = nn.Bilinear(6, 6, 2).to("cuda")(head(x), x)
+    assert y.dtype == np.float32
+
+
+def test_16_bit_gradients_are_clipped(half):
+    from hotloop.nn.dtypes import as_dtype
+
+    p = nn.Parameter(nn.Tensor([3.0, 4.0]).to("cuda", as_dtype(half)).data)
+    p.grad = nn.Tensor([3.0, 4.0]).to("cuda", as_dtype(half)).data
+    assert nn.utils.clip_grad_norm_([p], 1.0).item() == 5.0
+    close(nn.Tensor(p.grad).float().cpu().numpy(), np.array([0.6, 0.8]), 2 * UNIT[half])
+
+
+def test_attention(half):
+    """Softmax comes in float32, the values in 16 bits; their product takes both."""
+    x = nn.Tensor(np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)).to("cuda")
+    project = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4)).to("cuda").eval()
+    found = []
+    for mixed in (False, True):
+        with amp.autocast("cuda", half, enabled=mixed):
+            q = project(x)
+            found.append((F.softmax(q @ q.transpose(1, 2), dim=-1) @ q).detach().float().cpu().numpy())
+    close(found[1], found[0], 8 * UNIT[half])

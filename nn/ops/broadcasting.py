@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..doors import call, copy_into, empty
+from ..dtypes import float32, is_floating
 
 __all__ = ["Plan", "broadcast_shape", "expanded", "plan", "reduced"]
 
@@ -74,12 +75,23 @@ def _sums(runs: list, which: int) -> tuple:
 
 
 def reduced(gradient: Any, sums: tuple, shape: tuple[int, ...], device: str) -> Any:
-    """A contiguous gradient of the result's shape, summed to an operand's."""
+    """A contiguous gradient of the result's shape, summed to an operand's; one of 16 bits in float32."""
+    dtype = gradient.dtype
+    if sums and is_floating(dtype) and dtype.itemsize == 2:
+        gradient = _cast(gradient, float32, device)
     for O, R, I in sums:
         total = empty((O, I), gradient.dtype, device)
         call("reduce.sum_forward", total, gradient.reshape(O, R, I))
         gradient = total
+    if gradient.dtype != dtype:
+        gradient = _cast(gradient, dtype, device)
     return gradient.reshape(shape)
+
+
+def _cast(x: Any, dtype: Any, device: str) -> Any:
+    y = empty(x.shape, dtype, device)
+    copy_into(y, x)
+    return y
 
 
 def expanded(x: Any, shape: tuple[int, ...], device: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..doors import call, contiguous, empty
-from ..dtypes import int64
+from ..dtypes import int64, is_floating
 from ..tape import Function
 from ..tensor import Tensor, as_tensor, wrap
 from .arithmetic import maximum, minimum
@@ -25,6 +25,8 @@ class Pair(NamedTuple):
 class Extreme(Function):
     """Values and positions along one dimension; the gradient goes to the position found."""
 
+    wide = True
+
     @staticmethod
     def forward(ctx, x, O, R, I, shape, op):
         y, indices = empty((O, I), x.dtype, ctx.device), empty((O, I), int64, ctx.device)
@@ -43,6 +45,8 @@ class Extreme(Function):
 
 class AMax(Function):
     """Values alone; the gradient is shared by all that equal them."""
+
+    wide = True
 
     @staticmethod
     def forward(ctx, x, O, R, I, shape, op):
@@ -93,6 +97,8 @@ def amin(x: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
 
 def _position(op: str, x: Any, dim: Any, keepdim: bool) -> Tensor:
     x = as_tensor(x).detach()
+    if x.dtype.itemsize == 2 and is_floating(x.dtype):
+        x = x.float()
     if dim is None:
         O, R, I, shape = 1, x.numel(), 1, (1,) * x.ndim if keepdim else ()
     else:
@@ -114,6 +120,8 @@ def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 class Order(Function):
     """The first K in order along the last dimension."""
+
+    wide = True
 
     @staticmethod
     def forward(ctx, x, K, descending):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..doors import call, contiguous, empty
-from ..dtypes import int64
+from ..doors import call, contiguous, copy_into, empty
+from ..dtypes import float32, int64
 from ..tape import Function
 from ..tensor import Tensor, as_tensor, wrap
 from .broadcasting import broadcast_shape
@@ -50,6 +50,15 @@ def sizes_around(shape: tuple[int, ...], dim: int) -> tuple[int, int, int]:
     return math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
 
 
+def _places(ctx: Any, dy: Any) -> tuple[Any, bool, Any]:
+    """Where the gradient is added up, whether something is there, and dy; those of 16 bits are added in float32."""
+    if dy.dtype.itemsize > 2:
+        return *ctx.grad_into(0), dy
+    wide = empty(dy.shape, float32, ctx.device)
+    copy_into(wide, dy)
+    return empty(ctx.x_shape, float32, ctx.device), False, wide
+
+
 class Select(Function):
     """y = x[..., indices, ...]: rows of (O, R, I) by a list of positions."""
 
@@ -59,7 +68,7 @@ class Select(Function):
         y = empty((O, indices.size, I), x.dtype, ctx.device)
         flat = indices.reshape(-1)
         checked("index.select_forward", y, x.reshape(O, R, I), flat, what=what, size=R, indices=flat)
-        ctx.sizes = sizes
+        ctx.sizes, ctx.x_shape = sizes, x.shape
         ctx.save(flat)
         return y.reshape(shape)
 
@@ -67,7 +76,7 @@ class Select(Function):
     def backward(ctx, dy):
         O, R, I = ctx.sizes
         (indices,) = ctx.saved
-        dx, accumulate = ctx.grad_into(0)
+        dx, accumulate, dy = _places(ctx, dy)
         call("index.select_backward", dx.reshape(O, R, I), dy.reshape(O, indices.size, I), indices, accumulate)
         return dx, None, None, None, None
 
@@ -82,14 +91,14 @@ class Gather(Function):
         y = empty(indices.shape, x.dtype, ctx.device)
         args = y.reshape(O, K, I), x.reshape(O, R, I), indices.reshape(O, K, I)
         checked("index.gather_forward", *args, what="gather", size=R, indices=indices)
-        ctx.sizes = O, R, K, I
+        ctx.sizes, ctx.x_shape = (O, R, K, I), x.shape
         ctx.save(indices)
         return y
 
     @staticmethod
     def backward(ctx, dy):
         O, R, K, I = ctx.sizes
-        dx, accumulate = ctx.grad_into(0)
+        dx, accumulate, dy = _places(ctx, dy)
         indices = ctx.saved[0].reshape(O, K, I)
         call("index.gather_backward", dx.reshape(O, R, I), dy.reshape(O, K, I), indices, accumulate)
         return dx, None, None

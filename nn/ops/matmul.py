@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..autocast import cast
 from ..doors import call, contiguous, empty
 from ..dtypes import is_floating
+from ..mode import mode
 from ..tape import Function
 from ..tensor import Tensor, as_tensor
 from .broadcasting import broadcast_shape
@@ -68,6 +70,9 @@ class BatchedMatMul(MatMul):
 
 def _operands(a: Any, b: Any, what: str) -> tuple[Tensor, Tensor]:
     a, b = as_tensor(a), as_tensor(b)
+    if mode.autocast is not None:
+        # a product of a softmax, in float32, and of values in 16 bits
+        a, b = cast(MatMul, (a, b))
     da, db = a._data.dtype, b._data.dtype
     if da != db:
         raise TypeError(f"{what}: expected operands of one dtype, got {da} and {db}; cast one with .to()")

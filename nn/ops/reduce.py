@@ -61,6 +61,7 @@ class Reduction(Function):
     """y (O, I) = <op>(x (O, R, I)). Backward gets the saved x and y that the kernel asks for."""
 
     autocast = "float"
+    wide = True
 
     op: str
     saves: tuple[str, ...] = ()
@@ -110,6 +111,7 @@ class Var(Function):
     """Variance, or its root; the mean is a second result off the tape's main path."""
 
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, O, R, I, shape, correction, root):
@@ -225,6 +227,7 @@ def count_nonzero(x: Any, dim: Any = None) -> Tensor:
 
 class CumSum(Function):
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, x, O, R, I):

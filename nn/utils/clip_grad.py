@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from ..creation import zeros
-from ..doors import call, device_of, empty
+from ..doors import call, copy_into, device_of, empty
 from ..sparse import SparseGradient
 from ..tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
-FLOAT64 = np.dtype(np.float64)
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 # slices of a flat buffer begin on such boundaries; what lies between two of them is padding
 ALIGN = 64
 
@@ -128,7 +128,7 @@ def _norm(pieces: list[Any], norm_type: float, error_if_nonfinite: bool) -> Tens
     total, norm = (empty((1,), FLOAT64, device) for _ in range(2))
     call("elementwise.fill_forward", total, math.inf if p == -math.inf else 0.0)
     for piece in pieces:
-        call("gradient_norm.gradient_norm_forward", total, piece, p)
+        call("gradient_norm.gradient_norm_forward", total, _wide(piece), p)
     call("gradient_norm.gradient_norm_root_forward", norm, total, p)
     result = Tensor(norm.reshape(()))
     if error_if_nonfinite and not math.isfinite(result.item()):
@@ -143,4 +143,16 @@ def _norm(pieces: list[Any], norm_type: float, error_if_nonfinite: bool) -> Tens
 def _scale(pieces: list[Any], max_norm: float, norm: Tensor) -> None:
     array = norm.double().data.reshape(1)
     for piece in pieces:
-        call("gradient_norm.gradient_clip_forward", piece, array, float(max_norm))
+        wide = _wide(piece)
+        call("gradient_norm.gradient_clip_forward", wide, array, float(max_norm))
+        if wide is not piece:
+            copy_into(piece, wide)
+
+
+def _wide(piece: Any) -> Any:
+    """A gradient as kernels take it that know no 16-bit floats."""
+    if piece.dtype.itemsize > 2:
+        return piece
+    wide = empty(piece.shape, FLOAT32, device_of(piece))
+    copy_into(wide, piece)
+    return wide

@@ -20,6 +20,7 @@ class WeightNormFunction(Function):
     """w = v g / norm of v; v is `split` into (O, R, I), and each of its R slices has a length of its own."""
 
     autocast = "float"
+    wide = True
 
     @staticmethod
     def forward(ctx, v, g, split):
