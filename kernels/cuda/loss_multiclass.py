@@ -85,7 +85,8 @@ def _multilabel_margin(values, dx, x, target, others, scale, problem):
             others[row, target[row, j]] = 0
         j += lanes
     cuda.syncthreads()
-    share, total = one / x.dtype.type(c), zero
+    # of no classes the loss is 0
+    share, total = one / x.dtype.type(max(c, 1)), zero
     for k in range(count):
         t = target[row, k]
         good = t >= 0 and t < c

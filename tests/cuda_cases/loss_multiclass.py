@@ -28,3 +28,5 @@ def cases(rng, dtype):
             yield case(path, loss, none, dx, x, soft, absent(dtype), reduction)
             yield case("loss_multiclass.multilabel_margin_forward", loss, dx, x, lists, reduction)
             yield case("loss_multiclass.multilabel_margin_forward", loss, none, x, lists, reduction)
+    x = np.empty((3, 0), dtype)
+    yield case("loss_multiclass.multilabel_margin_forward", poison(1, dtype), x, x, np.empty((3, 0), np.int64), 2)
