@@ -108,7 +108,7 @@ def _together(name: str, args: tuple) -> tuple:
                 found.setdefault(device, array)
     if len(found) > 1:
         what = " and ".join(f"{device} {array.dtype} {tuple(array.shape)}" for device, array in found.items())
-        raise ValueError(f"{name}: expected all arrays on one device, got {what}")
+        raise ValueError(f"{name}: expected all arrays on one device, got {what}; to(device) moves a tensor or model")
     if "cuda" not in found:
         return args
     return tuple(empty((0,), a.dtype, "cuda") if isinstance(a, np.ndarray) else a for a in args)
