@@ -38,6 +38,18 @@ def test_memory_is_used_again(cuda):
     assert memory.memory_cached() == 0
 
 
+def test_what_a_kernel_works_with_is_memory_of_its_stream(cuda):
+    """Else work of two streams could meet there."""
+    stream, pool = cuda.target.cuda.stream(), cuda.memory._default
+    x, y = cuda.to_device(np.ones((1, 20000, 1), np.float32)), cuda.empty((1, 1), np.float32)
+    cuda.synchronize()
+    cuda.reduce.sum_forward(y, x, stream=stream)
+    assert any(kept_for is stream for kept_for, _ in pool.free)
+    assert cuda.target.current_stream() == 0
+    cuda.synchronize()
+    assert cuda.to_host(y) == 20000
+
+
 def test_sizes_are_rounded_by_an_eighth_at_most(cuda):
     rounded = cuda.memory.rounded
     assert rounded(0) == rounded(1) == rounded(512) == 512
@@ -245,7 +257,8 @@ def test_the_doctor_knows_what_does_not_fit(driver, toolkit, words):
 
 def test_memory_of_another_device_is_refused(cuda, monkeypatch):
     class Elsewhere:
-        __cuda_array_interface__ = {"shape": (3,), "typestr": "<f4", "data": (16, False), "version": 3, "strides": None}
+        def __init__(self):
+            self.__cuda_array_interface__ = dict(shape=(3,), typestr="<f4", data=(16, False), version=3, strides=None)
 
     def refuse(*args, **kwargs):
         raise RuntimeError("CUDA_ERROR_INVALID_VALUE")

@@ -58,7 +58,8 @@ class Pool:
 
     def __init__(self):
         self.free: dict = {}
-        self.lock = threading.Lock()
+        # one that its holder may take again: the collector may drop arrays at any time
+        self.lock = threading.RLock()
         # bytes in arrays, and bytes waiting here
         self.used = self.cached = 0
 

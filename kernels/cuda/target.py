@@ -39,7 +39,7 @@ def jit(function=None, **options):
     """
     if SIMULATOR:
         # it has none of them
-        return cuda.jit(function) if function else cuda.jit()
+        options = {}
     return cuda.jit(function, **options) if function else cuda.jit(**options)
 
 
@@ -104,6 +104,8 @@ class _Stream(threading.local):
 
 
 _stream = _Stream()
+# address -> the one object for that stream: bound kernels and free memory are found by it
+_external: dict = {}
 
 
 def current_stream():
@@ -131,7 +133,7 @@ def as_stream(stream):
         stream = getattr(stream, name, stream)
     if not isinstance(stream, int):
         raise TypeError(f"stream: expected a CUDA stream or its address, got {type(stream).__name__}")
-    return cuda.external_stream(stream) if stream else 0
+    return _external.setdefault(stream, cuda.external_stream(stream)) if stream else 0
 
 
 class Recording:
@@ -198,8 +200,7 @@ def spread(function, n, stream, *args):
 @contextmanager
 def _quiet():
     """No warnings that a small network makes small grids."""
-    before = config.CUDA_LOW_OCCUPANCY_WARNINGS
-    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+    before, config.CUDA_LOW_OCCUPANCY_WARNINGS = config.CUDA_LOW_OCCUPANCY_WARNINGS, 0
     try:
         yield
     finally:
@@ -238,9 +239,14 @@ def kernel(function=None, *, half=False):
         raise TypeError(f"{function.__name__}: expected ref's arguments {list(expected)} and stream, got {list(got)}")
     specification = spec.parse(twin)
     names = ", ".join(specification.names)
-    scope = {"admit": Admission(specification, half), "body": function, "here": _stream, "as_stream": as_stream}
-    where = "as_stream(stream) or here.current"
-    source = f"def {function.__name__}({names}, stream=0):\n    body(*admit(({names},)), {where})\n"
+    scope = {"admit": Admission(specification, half), "body": function, "here": _stream, "on_stream": on_stream}
+    # workspaces come from the memory of the stream that the launches go to
+    run = f"body(*admit(({names},)), here.current)"
+    source = f"""def {function.__name__}({names}, stream=0):
+    if not stream or stream is here.current: {run}
+    else:
+        with on_stream(stream): {run}
+"""
     code = function.__code__
     exec(compile("\n" * (code.co_firstlineno - 1) + source, code.co_filename, "exec"), scope)
     public = scope[function.__name__]
