@@ -10,7 +10,7 @@ import numpy as np
 
 from .array import Array
 from .half import BFLOAT16
-from .target import SIMULATOR, cuda, current_stream
+from .target import SIMULATOR, Recording, cuda, current_stream, refuse_while_recording
 
 CPU, CUDA = 1, 2
 # dtype.kind -> DLPack's type code
@@ -81,6 +81,7 @@ def device_of():
 
 def export(array, stream=None):
     """A capsule over an Array's memory. stream: where the taker will work, which then waits for what is under way."""
+    refuse_while_recording("lending an array to another library")
     if not SIMULATOR and stream != -1:
         _order(stream)
     code = BFLOAT if array.dtype == BFLOAT16 else CODES[array.dtype.kind]
@@ -118,7 +119,8 @@ def adopt(source):
     capsule = source.__dlpack__() if SIMULATOR else source.__dlpack__(stream=_number(current_stream()))
     managed = _Managed.from_address(_python.PyCapsule_GetPointer(capsule, NAME))
     _python.PyCapsule_SetName(capsule, USED)
-    tensor = managed.tensor
+    # from here on, also where it is refused
+    owner, tensor = _Owner(managed), managed.tensor
     bits = tensor.dtype.bits
     if tensor.dtype.lanes != 1 or bits % 8 or (tensor.dtype.code == BFLOAT and BFLOAT16 is None):
         raise TypeError(f"expected numbers of whole bytes, got DLPack's type {tensor.dtype.code} of {bits} bits")
@@ -134,12 +136,12 @@ def adopt(source):
     pointer = (tensor.data or 0) + tensor.offset
     if not math.prod(shape):
         strides = None
-    return Array(_Owner(managed), pointer, shape, dtype, strides)
+    return Array(owner, pointer, shape, dtype, strides)
 
 
 def _number(stream):
-    """A stream as DLPack counts them: 1 is the default one."""
-    return int(stream.handle.value or 0) if stream else 1
+    """A stream as DLPack counts them: 1 is the default one; -1: nobody waits, for a step that is recorded."""
+    return -1 if isinstance(stream, Recording) else int(stream) if stream else 1
 
 
 def _order(stream):
