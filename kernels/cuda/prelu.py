@@ -112,7 +112,7 @@ def _slopes(dw, dy, x, accumulate, stream):
         launch(_pieces, pieces * channels, THREADS, stream, shares.squeeze(2), dy, x, -(-n // pieces))
     else:
         across = -(-channels * inner // COLUMNS)
-        pieces = max(1, min(-(-outer // (SHARE * LINES)), MOST // across))
+        pieces = max(1, min(-(-outer // (SHARE * LINES)), MOST // max(across, 1)))
         shares = empty((pieces, channels, inner), real)
         flat = [m.reshape(m.shape[0], channels * inner) for m in (shares, dy, x)]
         launch(_columns, (across, pieces), (COLUMNS, LINES), stream, *flat, -(-outer // pieces))
