@@ -187,3 +187,21 @@ def test_running_statistics_of_a_batch_with_nan():
     nan, running = np.full((1, 3), np.nan), np.ones((2, 3), F)
     Backend("cuda")("norm_batch.running_update", *running, ids(0), nan, nan, 4, 0.1, 1e-5)
     assert np.isnan(running).all()
+
+
+def test_copies_of_more_than_indices_count(rng, monkeypatch):
+    """They go in parts, along whichever axis is long."""
+    require_cuda()
+    from hotloop.kernels import cuda
+
+    monkeypatch.setattr(cuda.strided, "MOST", 40)
+    host = rng.standard_normal((5, 3, 14)).astype(F)
+    x = cuda.to_device(host)
+    for view in (
+        lambda a: a.T,
+        lambda a: a.transpose(0, 2, 1),
+        lambda a: a[:, 1:, ::3],
+        lambda a: a.reshape(-1)[::2],
+        lambda a: a[::-1, :, ::-1],
+    ):
+        assert np.array_equal(cuda.to_host(view(x)), view(host))

@@ -108,12 +108,21 @@ def move(y, x, stream):
 
 
 def _move(y, x, axes, stream):
-    if len(axes) > AXES or (math.prod(n for n, _, _ in axes) >= MOST and len(axes) > 1):
+    dense = [(a[1], a[2]) == (y.itemsize, x.itemsize) for a in axes]
+    if len(axes) > AXES:
         (n, to, of), *rest = axes
         for i in range(n):
             _move(y.view_at(y.shape, y.strides, i * to), x.view_at(x.shape, x.strides, i * of), rest, stream)
         return
-    dense = [(a[1], a[2]) == (y.itemsize, x.itemsize) for a in axes]
+    if math.prod(n for n, _, _ in axes) >= MOST and dense != [True]:
+        # too many for indices of 32 bits: in two
+        longest = max(range(len(axes)), key=lambda k: axes[k][0])
+        n, to, of = axes[longest]
+        for begin, end in ((0, n // 2), (n // 2, n)):
+            to_part, of_part = (a.view_at(a.shape, a.strides, begin * s) for a, s in ((y, to), (x, of)))
+            part = [*axes[:longest], (end - begin, to, of), *axes[longest + 1 :]]
+            _move(to_part, of_part, part, stream)
+        return
     if len(axes) == 0 or dense == [True]:
         shape = [axes[0][0] if axes else 1]
         launch_map(_dense, stream, y.view_at(shape, [y.itemsize]), x.view_at(shape, [x.itemsize]))
