@@ -7,7 +7,7 @@ import operator
 from typing import Any
 
 from ..kernels import interpolate_modes as modes
-from .doors import call, empty
+from .doors import call, empty, refuse_while_recording
 from .dtypes import int64
 from .module import Module
 from .pooling_functions import _solid, adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
@@ -40,6 +40,8 @@ def _table(device, dtype, size, count, scale, mode, align_corners):
 @functools.lru_cache(maxsize=256)
 def _tables(device, dtype, sides, geometry, mode, align_corners):
     """Of all three axes, one after the other; made once for each geometry, and kept."""
+    if device != "cpu":
+        refuse_while_recording("making the tables of a resampling, which later ones share,")
     found = [_table(device, dtype, 1, 1, 0.0, modes.NEAREST, False)] * (3 - len(sides))
     for size, (count, scale) in zip(sides, geometry, strict=True):
         found.append(_table(device, dtype, size, count, scale, mode, align_corners))

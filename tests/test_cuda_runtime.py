@@ -180,6 +180,21 @@ def test_a_recording_refuses_what_a_replay_cannot_do(cuda):
 # ---- arrays of other libraries
 
 
+def test_tables_that_others_share_are_made_before(cuda):
+    """In a recording they would be made by its replays alone."""
+    from hotloop import nn
+    from hotloop.nn import functional as F
+
+    x, g = nn.Tensor(cuda.to_device(np.ones((1, 1, 3, 5), np.float32))), cuda.graph.CUDAGraph()
+    with pytest.raises(RuntimeError, match=r"tables.*recorded step"), cuda.graph.graph(g):
+        F.interpolate(x, size=(4, 9))
+    want = F.interpolate(x, size=(4, 9)).data
+    with cuda.graph.graph(g):
+        got = F.interpolate(x, size=(4, 9)).data
+    g.replay()
+    assert np.array_equal(cuda.to_host(got), cuda.to_host(want))
+
+
 def test_dlpack_shares_memory(cuda):
     """Out and in again; views keep their strides."""
     from hotloop.kernels.cuda import dlpack
