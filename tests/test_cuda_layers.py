@@ -219,7 +219,8 @@ OPTIMIZERS = {
     "ASGD": {},
     "LAMB": {},
     "LARS": dict(momentum=0.9),
-    "LBFGS": dict(lr=0.1, max_iter=3, line_search_fn="strong_wolfe"),
+    # of shorter steps float32's losses lie on a line, and the search's cubic is a matter of their last bits
+    "LBFGS": dict(lr=1.0, max_iter=3, line_search_fn="strong_wolfe"),
     "Lion": {},
     "NAdam": {},
     "RAdam": {},
