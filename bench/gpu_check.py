@@ -206,7 +206,7 @@ def tested(part, environment, limit):
         out, _ = process.communicate(timeout=limit)
         error = {} if process.returncode in (0, 1) else {"error": f"pytest ended with {process.returncode}"}
     except subprocess.TimeoutExpired:
-        process.terminate()
+        process.kill()
         out, _ = process.communicate()
         error = {"error": "its time was over"}
     failures = [line[:300] for line in out.splitlines() if line.startswith(("FAILED", "ERROR"))]

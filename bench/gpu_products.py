@@ -176,7 +176,7 @@ def step_rows():
                 layers += [lib.Linear(a, b), lib.ReLU()]
             return lib.Sequential(*layers[:-1])
 
-        model, data, ids = network(nn).to("cuda"), device((batch, 784)), np.arange(batch) % 10
+        model, data, ids = network(nn).to("cuda"), device((batch, sizes[0])), np.arange(batch) % sizes[-1]
         optimizer = optim.Adam(model.parameters())
         x, y = nn.Tensor(data), nn.Tensor(ids).to("cuda")
 

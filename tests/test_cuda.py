@@ -21,7 +21,7 @@ STATE = np.array([0x0123456789ABCDEF, 2**32 - 3], np.uint64)
 # all that runs in the simulator
 SIMULATED_FILES = (
     "test_cuda.py",
-    "test_cuda_kernels.py",
+    "test_cuda_data.py",
     "test_cuda_layers.py",
     "test_cuda_runtime.py",
     "test_amp.py",
@@ -32,6 +32,20 @@ FILES = [str(ROOT / "tests" / name) for name in SIMULATED_FILES]
 
 @pytest.mark.process(*FILES, env={"NUMBA_ENABLE_CUDASIM": "1"}, needs="numba_cuda")
 def test_in_the_simulator(process):
+    process()
+
+
+# threads against their order, so that a barrier that is missing shows
+BACKWARD = {"NUMBA_ENABLE_CUDASIM": "1", "HOTLOOP_SIMULATED_ORDER": "backward"}
+
+
+@pytest.mark.process(str(ROOT / "tests" / "test_cuda_kernels.py"), env=BACKWARD, needs="numba_cuda")
+def test_kernels_in_the_simulator(process):
+    process()
+
+
+@pytest.mark.process(str(ROOT / "tests" / "test_cuda_compile.py"), needs="numba_cuda")
+def test_through_the_assembler(process):
     process()
 
 

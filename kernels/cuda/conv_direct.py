@@ -117,6 +117,9 @@ def direct(y, z, x, w, b, activation, geometry, back, stream):
     for g, *run in runs(geometry, y, z, x):
         made, seen = (g.image, g.result) if back else (g.result, g.image)
         channels = g.group if back else g.group[::-1]
+        if not run[2].size:
+            # there may be results all the same, of padding alone
+            channels = channels[0], 0
         steps = map(tap_step, g.strides, g.dilations) if back else (1, 1, 1)
         numbers = pairs(*made, *seen, *channels, g.groups, *g.taps, *g.strides, *g.paddings, *g.dilations, *steps)
         apart = g.strides[1] if back else 1

@@ -10,6 +10,7 @@ import numpy as np
 
 from .conv_geometry import divided, high, inside, low, pairs, runs, spot
 from .conv_sums import parts_of, wide_dtype
+from .elementwise import fill_forward
 from .lanes import WARPS, block_sum
 from .ptx import wide
 from .target import THREADS, cuda, empty, jit, launch
@@ -92,6 +93,9 @@ def direct_weight_parts(dy, x, geometry, stream):
     pieces = list(runs(geometry, dy, x))
     count = parts_of(filters * shares, pieces[0][0].places)
     parts = empty((len(pieces) * count, filters, taps), wide_dtype(dy))
+    if not (dy.size and x.size):
+        fill_forward(parts, 0.0, stream)
+        return parts
     numbers = *g.result, *g.image, outer, inner, g.groups, *g.taps, *g.strides, *g.paddings, *g.dilations
     for i, (piece, *run) in enumerate(pieces):
         flat = (a.reshape(-1) for a in (parts[i * count : (i + 1) * count], *run))

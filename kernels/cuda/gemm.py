@@ -77,7 +77,8 @@ def padded(matrices, stream):
     if size % step == 0 and matrices.pointer % CHUNK_BYTES == 0:
         return matrices
     out = empty((count, rows, -(-size // step) * step), matrices.dtype)
-    threads = min(THREADS, out.shape[2])
+    # a row without elements has no block with threads
+    threads = max(1, min(THREADS, out.shape[2]))
     launch(_pad, count * rows, threads, stream, out.reshape(-1), matrices.reshape(-1), size, out.shape[2])
     return out
 

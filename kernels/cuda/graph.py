@@ -15,7 +15,7 @@ class CUDAGraph:
     """The launches of one recorded step; `graph(g)` fills it, `replay()` runs it."""
 
     def __init__(self):
-        self._recording = self._pool = self._executable = None
+        self._recording = self._executable = None
 
     def replay(self) -> None:
         """Run the recorded launches on the current stream; returns before they are done."""
@@ -31,7 +31,7 @@ class CUDAGraph:
 
     def reset(self) -> None:
         """Forget the recording and give its memory back."""
-        self._recording = self._pool = self._executable = None
+        self._recording = self._executable = None
 
 
 @contextmanager
@@ -45,8 +45,8 @@ def graph(g: CUDAGraph):
         raise TypeError(f"graph: expected a CUDAGraph, got {type(g).__name__}")
     refuse_while_recording("the recording of another graph")
     builder = None if SIMULATOR else _builder()
-    recording = Recording(builder)
     with memory.pool_of_its_own() as pool:
+        recording = Recording(pool, builder)
         try:
             with on_stream(recording):
                 yield g
@@ -55,7 +55,7 @@ def graph(g: CUDAGraph):
                 builder.end_building()
     if builder is not None:
         g._executable = builder.complete()
-    g._recording, g._pool = recording, pool
+    g._recording = recording
 
 
 def capture(step, warmup: int = 2):

@@ -36,7 +36,7 @@ def forward(y, hn, gates, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, reset
     check_lengths(lengths, steps, stream)
     given = empty((steps, n, PARTS * h), y.dtype)
     input_products(given, x, w_ih, b_ih, stream)
-    found = layout(PARTS, h, n, y.itemsize, False) if reset_after and steps != 1 else None
+    found = layout(PARTS, h, steps, n, y.itemsize, False) if reset_after and steps != 1 else None
     if found:
         packed = packed_weights(w_hh, PARTS, found.groups, h, False, stream)
         flat = [a.reshape(-1) for a in (y, hn, given, gates, h0, packed)]
@@ -86,7 +86,7 @@ def gru_forward(y, hn, gates, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, r
 def _gates_back(first, second, dh, dy, dhn, h0, w_hh, y, gates, lengths, reverse, after, stream):
     """The gradients of all steps, as gru_steps.backward tells of them, and that of the first states, which is in dh."""
     steps, n, h = y.shape
-    found = layout(PARTS, h, n, y.itemsize, True) if after and steps != 1 else None
+    found = layout(PARTS, h, steps, n, y.itemsize, True) if after and steps != 1 else None
     if found:
         packed = packed_weights(w_hh, 1, found.groups, h, True, stream)
         flat = [a.reshape(-1) for a in (first, second, dh, dy, dhn, h0, packed, y, gates)]
@@ -101,7 +101,7 @@ def _gates_back(first, second, dh, dy, dhn, h0, w_hh, y, gates, lengths, reverse
     down, threads = height(n, h, PLAIN), threads_of_tile(y.itemsize)
     step, reset, blocks = (
         gru_steps.backward(down, y.itemsize),
-        gru_steps.reset_backward(down, y.itemsize),
+        gru_steps.reset_down(down, y.itemsize),
         grid(n, h, down, PLAIN),
     )
     one, two, flat_dh, *flat = (a.reshape(-1) for a in (first, second, dh, dy, y, h0, gates, w_t, w_n))

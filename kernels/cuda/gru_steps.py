@@ -160,7 +160,7 @@ def backward(down, itemsize):
 
 
 @functools.cache
-def reset_backward(down, itemsize):
+def reset_down(down, itemsize):
     make_tile, total, rows, units, elements = tile(down, 2, False, itemsize)
     threads = threads_of_tile(itemsize)
 

@@ -20,8 +20,11 @@ BOUNDARY = 16
 def _prepare(out, x, lines, depth, turned, parts):
     """out[g * parts + p, i, k] = half p of x[g, i, k], or of x[g, k, i] where it lies turned."""
     square = cuda.shared.array((SIDE, PITCH), np.float32)
-    tx, ty, g = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockIdx.z
-    top, left = cuda.blockIdx.y * SIDE, cuda.blockIdx.x * SIDE
+    tx, ty = cuda.threadIdx.x, cuda.threadIdx.y
+    # squares of all matrices stand in one row of blocks: other axes of a grid are short
+    across, down = (depth + SIDE - 1) // SIDE, (lines + SIDE - 1) // SIDE
+    line, g = cuda.blockIdx.x // across, cuda.blockIdx.x // (across * down)
+    top, left = (line - g * down) * SIDE, (cuda.blockIdx.x - line * across) * SIDE
     for r in range(ty, SIDE, LINES):
         if turned:
             if left + r < depth and top + tx < lines:
@@ -50,6 +53,6 @@ def operand(x, along_k, halves, stream):
     # lines that begin on a boundary
     step = -(-depth * x.itemsize // BOUNDARY) * BOUNDARY // x.itemsize
     out = empty((matrices * parts, lines, step), x.dtype)
-    grid = -(-depth // SIDE), -(-lines // SIDE), matrices
-    launch(_prepare, grid, (SIDE, LINES), stream, out, x, lines, depth, not along_k, parts)
+    blocks = -(-depth // SIDE) * -(-lines // SIDE) * matrices
+    launch(_prepare, blocks, (SIDE, LINES), stream, out, x, lines, depth, not along_k, parts)
     return out

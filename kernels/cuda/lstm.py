@@ -36,7 +36,7 @@ def forward(y, hn, cn, gates, c, x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, length
     check_lengths(lengths, steps, stream)
     given = kept(gates, (steps, n, GATES * h))
     input_products(given, x, w_ih, b_ih, stream)
-    found = None if w_hr.size or steps == 1 else layout(GATES, h, n, itemsize, False)
+    found = None if w_hr.size or steps == 1 else layout(GATES, h, steps, n, itemsize, False)
     if found:
         packed = packed_weights(w_hh, GATES, found.groups, h, False, stream)
         flat = [a.reshape(-1) for a in (y, hn, cn, given, gates, c, h0, c0, packed)]
@@ -73,7 +73,7 @@ def _gates_back(dz, dh, dc, dout, dy, dhn, dcn, c0, w_hh, w_hr, gates, c, length
     """dz of all steps, and the gradients of the first states, which are in dh and dc; with a projection dout, too."""
     steps, n, h = c.shape
     p, itemsize = w_hh.shape[1], c.itemsize
-    found = None if w_hr.size or steps == 1 else layout(GATES, h, n, itemsize, True)
+    found = None if w_hr.size or steps == 1 else layout(GATES, h, steps, n, itemsize, True)
     if found:
         packed = packed_weights(w_hh, 1, found.groups, h, True, stream)
         flat = [a.reshape(-1) for a in (dz, dh, dc, dy, dhn, dcn, c0, packed, gates, c)]

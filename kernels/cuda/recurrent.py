@@ -77,7 +77,8 @@ def _sums_of_rows(parts, a):
     """parts[p, j]: the sum of a's column j over ROWS rows, DOWN threads of it, in order."""
     shared = cuda.shared.array((DOWN, SIDE), a.dtype)
     tx, ty = cuda.threadIdx.x, cuda.threadIdx.y
-    j, begin = cuda.blockIdx.x * SIDE + tx, cuda.blockIdx.y * ROWS
+    # columns are few, rows as many as steps of samples
+    j, begin = cuda.blockIdx.y * SIDE + tx, cuda.blockIdx.x * ROWS
     total = a.dtype.type(0)
     if j < a.shape[1]:
         for i in range(begin + ty, min(begin + ROWS, a.shape[0]), DOWN):
@@ -87,7 +88,7 @@ def _sums_of_rows(parts, a):
     if ty == 0 and j < a.shape[1]:
         for r in range(1, DOWN):
             total += shared[r, tx]
-        parts[cuda.blockIdx.y, j] = total
+        parts[cuda.blockIdx.x, j] = total
 
 
 @jit
@@ -109,7 +110,7 @@ def add_rows(target, other, a, accumulate, stream):
         return
     rows, columns = a.shape
     parts = empty((-(-rows // ROWS), columns), a.dtype)
-    launch(_sums_of_rows, (-(-columns // SIDE), parts.shape[0]), (SIDE, DOWN), stream, parts, a)
+    launch(_sums_of_rows, (parts.shape[0], -(-columns // SIDE)), (SIDE, DOWN), stream, parts, a)
     spread(_hand_over, columns, stream, target, other, parts, accumulate)
 
 

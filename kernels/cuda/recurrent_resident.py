@@ -60,15 +60,16 @@ def _weights_in_registers(width, samples, itemsize):
     return 16 if SIMULATOR else (min(MOST, REGISTERS // (LANES * width) // 8 * 8) - others) * 4 // itemsize
 
 
-def layout(gates, units, count, itemsize, transposed):
-    """The Layout for so many units and samples; or None where the weights do not fit into a multiprocessor.
+def layout(gates, units, steps, count, itemsize, transposed):
+    """The Layout for so many units, steps and samples; or None where the weights do not fit into a multiprocessor, or
+    32 bits do not count the gates.
 
     A thread has gates * width / LANES weights. Of float32, 4 gates and a sample for each block: for 64 units 64, all in
     registers; for 96 likewise 96 of 168 registers; for 128 units 128, of which registers (512 threads, 128 registers
     each) take 48 and shared memory 80, 160 KB.
     """
     width = next((w for w in WIDTHS if units <= w), None)
-    if width is None or not units:
+    if width is None or not units or steps * count * units * (gates + 1) >= 2**31:
         return None
     if transposed and gates > 1 and width > 64 and target.compute_capability()[0] < 9:
         # as gradients are assembled for Ampere, registers do not suffice

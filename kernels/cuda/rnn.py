@@ -29,7 +29,7 @@ def forward(y, hn, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu, stream
     steps, n, h = y.shape
     check_lengths(lengths, steps, stream)
     input_products(y, x, w_ih, b_ih, stream)
-    found = layout(1, h, n, y.itemsize, False) if steps != 1 else None
+    found = layout(1, h, steps, n, y.itemsize, False) if steps != 1 else None
     if found:
         packed = packed_weights(w_hh, 1, found.groups, h, False, stream)
         flat = [a.reshape(-1) for a in (y, hn, h0, packed)]
@@ -56,7 +56,7 @@ def rnn_forward(y, hn, x, h0, w_ih, w_hh, b_ih, b_hh, lengths, reverse, relu, st
 def _states_back(dz, dh, dy, dhn, w_hh, y, lengths, reverse, relu, stream):
     """dz of all steps, and the gradient of the first states, which is in dh."""
     steps, n, h = y.shape
-    found = layout(1, h, n, y.itemsize, True) if steps != 1 else None
+    found = layout(1, h, steps, n, y.itemsize, True) if steps != 1 else None
     if found:
         packed = packed_weights(w_hh, 1, found.groups, h, True, stream)
         flat = [a.reshape(-1) for a in (dz, dh, dy, dhn, packed, y)]

@@ -139,13 +139,21 @@ def as_stream(stream):
 class Recording:
     """A stream on which launches are written down instead of run; graph.py makes and replays them.
 
+    pool      of the memory that the step makes, and that the graph keeps
     builder   cuda.core's GraphBuilder, which the driver writes to; None in the simulator
-    launches  (kernel, grid, block, shared, arguments), in order; keeps the arrays of the launches alive
-    kept      arrays that launches know by their address alone
+    launches  (kernel, grid, block, shared, arguments), in order, in the simulator
+    kept      what launches need that is not of the pool
     """
 
-    def __init__(self, builder=None):
-        self.builder, self.launches, self.kept = builder, [], []
+    def __init__(self, pool, builder=None):
+        self.pool, self.builder, self.launches, self.kept = pool, builder, [], []
+
+    def record(self, function, grid, block, shared, args):
+        if self.builder is None:
+            self.launches.append((function, grid, block, shared, args))
+        # memory of the pool goes back to it, for the rest of the step
+        owners = (a.owner for a in args if type(a) is Array)
+        self.kept += (owner for owner in owners if getattr(owner, "pool", None) is not self.pool)
 
 
 def refuse_while_recording(what):
@@ -168,7 +176,7 @@ def launch(function, grid, block, stream, *args, shared=0):
     if 0 in (grid if isinstance(grid, tuple) else (grid,)):
         return
     if isinstance(stream, Recording):
-        stream.launches.append((function, grid, block, shared, args))
+        stream.record(function, grid, block, shared, args)
         if SIMULATOR:
             return
         stream = stream.builder
