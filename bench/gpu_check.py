@@ -34,7 +34,8 @@ TIMED = {
     "pooling": ("gpu_counted", "pooling_rows"),
     "bandwidth": ("gpu_counted", "counted_rows"),
 }
-CUDA_TESTS = ["test_cuda_kernels.py", "test_cuda_layers.py", "test_cuda_runtime.py", "test_cuda.py"]
+PARTS = ("_hopper_parts", "_hopper", "_kernels", "_data", "_layers", "_runtime", "")
+CUDA_TESTS = [*[f"test_cuda{part}.py" for part in PARTS], "test_amp.py"]
 # (part, seconds it may take)
 PLAN = [
     ("machine", 40),

@@ -10,7 +10,7 @@ import pkgutil
 import re
 
 import numpy as np
-from gpu_rows import Row, Workload, device, empty, kernel, shares, tensor, whole
+from gpu_rows import Row, Workload, copied, device, empty, kernel, shares, tensor, whole
 from gpu_timing import torch_or_none
 
 COUNT = 2**25
@@ -66,8 +66,8 @@ def documented():
 def array(path, argument, sizes):
     """An array for one documented argument."""
     module = path.split(".")[0]
-    if argument.name == "state" or argument.name == "generator":
-        return whole((2,), 2**31, np.uint64)
+    if argument.name in ("state", "generator"):
+        return copied(whole((2,), 2**31, np.uint64))
     shape = ANY if argument.any_shape else tuple(eval(dim, dict(sizes)) for dim in argument.dims)
     if argument.optional and argument.name in ("weight", "running_mean", "running_var"):
         return empty((0,) * len(shape))
@@ -75,9 +75,9 @@ def array(path, argument, sizes):
     dtype = np.dtype(argument.dtype if argument.dtype not in ("", "same", "any") else any_number)
     if argument.role == "out":
         return empty(shape, dtype)
-    if dtype.kind in "biu":
-        return whole(shape, sizes.get(BELOW.get(module, ""), 2), dtype)
-    return shares(shape, dtype)
+    below = sizes.get(BELOW.get(module, ""), 2)
+    values = whole(shape, below, dtype) if dtype.kind in "biu" else shares(shape, dtype)
+    return copied(values) if argument.written else values
 
 
 def counted(path, arguments):
@@ -133,14 +133,14 @@ def optimizer_rows():
             from hotloop import nn, optim
 
             torch, rule = torch_or_none(), name.split()[0]
-            p = nn.Parameter(nn.Tensor(device(ANY)))
-            p.grad = device(ANY)
+            p = nn.Parameter(nn.Tensor(copied(device(ANY))))
+            p.grad = copied(device(ANY))
             ours = getattr(optim, rule)([p], lr=1e-6, **options)
             count = arrays * COUNT * 4
             if torch is None or not hasattr(torch.optim, rule):
                 return Workload(ours.step, bytes=count)
-            t = torch.nn.Parameter(tensor(device(ANY)))
-            t.grad = tensor(device(ANY))
+            t = torch.nn.Parameter(tensor(device(ANY)).clone())
+            t.grad = tensor(device(ANY)).clone()
             more = {"fused": True} if rule in ("SGD", "Adam", "AdamW", "Adagrad") else {"capturable": True}
             try:
                 theirs = getattr(torch.optim, rule)([t], lr=1e-6, **options, **more)

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from gpu_rows import Row, Workload, device, empty, kernel, tensor
+from gpu_rows import Row, Workload, copied, device, empty, kernel, tensor
 from gpu_timing import error, torch_or_none
 
 # the setting of set_matmul_precision for each way of float32
@@ -61,7 +61,7 @@ def layer(name, build, shape, operations, autocast=None, target=0.0):
         from hotloop import nn
 
         torch = torch_or_none()
-        model, x = build(nn).to("cuda"), nn.Tensor(device(shape))
+        model, x = build(nn).to("cuda"), nn.Tensor(copied(device(shape)))
         x.requires_grad = True
         slopes = []
 

@@ -3,6 +3,7 @@
 A row is made when its turn comes: `make()` gives a Workload. Bytes and operations are counted, not measured.
 """
 
+import functools
 import importlib
 import math
 from collections.abc import Callable
@@ -32,27 +33,40 @@ class Row(NamedTuple):
     against: str = ""
 
 
+@functools.cache
 def device(shape, dtype=np.float32):
-    """Normal numbers on the device: some ten thousand of them over and over, since drawing takes longer than timing."""
+    """Normal numbers on the device, to be read alone: drawing and copying take longer than timing, so rows share them.
+
+    Some ten thousand of them, over and over.
+    """
     from hotloop.kernels import cuda
 
     numbers = np.random.default_rng(sum(shape)).standard_normal(min(math.prod(shape), 65_521), np.float32)
     return cuda.to_device(np.resize(numbers, shape).astype(dtype))
 
 
+@functools.cache
 def shares(shape, dtype=np.float32):
-    """Numbers between 0.1 and 0.9: every formula takes them."""
+    """Numbers between 0.1 and 0.9, which every formula takes; to be read alone."""
     from hotloop.kernels import cuda
 
     numbers = np.random.default_rng(sum(shape)).uniform(0.1, 0.9, min(math.prod(shape), 65_521))
     return cuda.to_device(np.resize(numbers, shape).astype(dtype))
 
 
+@functools.cache
 def whole(shape, below, dtype=np.int64):
-    """Whole numbers of 0 .. below - 1."""
+    """Whole numbers of 0 .. below - 1, to be read alone."""
     from hotloop.kernels import cuda
 
     return cuda.to_device(np.random.default_rng(sum(shape)).integers(0, max(below, 1), shape).astype(dtype))
+
+
+def copied(array):
+    """An array of its own, for what is updated."""
+    copy = empty(array.shape, array.dtype)
+    kernel("elementwise.copy_forward")(copy, array)
+    return copy
 
 
 def empty(shape, dtype=np.float32):
