@@ -38,9 +38,9 @@ def power(value, dtype, end=""):
     return globals()[f"_number_pow{int(value) if known else ''}{end}"]
 
 
-for _power, (_value, _dx) in POWERS.items():
+for _power, (_value, _slope) in POWERS.items():
     define_map(globals(), f"_number_pow{int(_power)}", {"y": _value}, ["x"], ["value"])
-    define_map(globals(), f"_number_pow{int(_power)}_gradient", {"dx": _dx}, ["dy", "x"], ["value"])
+    define_map(globals(), f"_number_pow{int(_power)}_gradient", {"dx": _slope}, ["dy", "x"], ["value"])
 for _name, (_value, _dx) in CONSTANT.items():
     define_map(globals(), f"_number_{_name}", {"y": _value}, ["x"], ["value"])
     _function = "power(value, x.dtype)" if _name == "pow" else f"_number_{_name}"

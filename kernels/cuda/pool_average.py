@@ -49,8 +49,8 @@ ARGUMENTS = "y, x, windows_d, windows_h, windows_w, depth, height, width, zero, 
 STORE = "y[u32(p#), u32((i# * rows + j) * columns + k)] = narrow(y, total# / divisor)"
 # all planes have the same windows, of one depth; or each slice its own
 define_planes(globals(), "_mean", ARGUMENTS, SIZES, MEAN, STORE, of_row=WINDOWS.format(p=0, i=0), flat=True)
-OWN = WINDOWS.format(p="p0", i="i0")
-define_planes(globals(), "_mean_of_own", ARGUMENTS, SIZES, OWN + MEAN.lstrip(), STORE, together=1)
+_means = WINDOWS.format(p="p0", i="i0") + MEAN.lstrip()
+define_planes(globals(), "_mean_of_own", ARGUMENTS, SIZES, _means, STORE, together=1)
 
 
 @jit

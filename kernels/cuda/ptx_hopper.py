@@ -143,7 +143,7 @@ else:
     store_shared2 = instruction("store_shared2", "st.shared.v2.f32 [$0], {$1, $2};", "", "rff", True)
     load_shared4 = instruction("load_shared4", "ld.shared.v4.f32 {$0, $1, $2, $3}, [$4];", "ffff", "r", True)
 
-    def wait_for_products(left):
+    def wait_for_products(left):  # type: ignore[misc]  # the simulator has another
         """A device function (): until all but the latest `left` multiplies of this group are through."""
         return instruction("wait_for_products", f"wgmma.wait_group.sync.aligned {left};", "", "", True)
 
@@ -184,7 +184,7 @@ else:
         exec(f"def {name}(typingctx, sums{names}):\n    return build()\n", scope)
         return intrinsic(scope[name])
 
-    def multiply(kind, columns, a_along_k, b_along_k):
+    def multiply(kind, columns, a_along_k, b_along_k):  # type: ignore[misc]  # the simulator has another
         """A device function (sums, a, b) -> sums += a @ b.T over one slice of K, for a whole group.
 
         kind     of TYPES; a and b are descriptors of tiles of 64 and of `columns` rows of 128 bytes along K, or, of
@@ -207,7 +207,7 @@ else:
         lines += ["wgmma.commit_group.sync.aligned;", "}"]
         return _on_sums("multiply", count, "\n".join(lines), "ll")
 
-    def finish(columns):
+    def finish(columns):  # type: ignore[misc]  # the simulator has another
         """A device function sums -> sums: until every multiply of this group is through, and sums may be read."""
         return _on_sums("finish", columns // 2, "wgmma.wait_group.sync.aligned 0;", "")
 

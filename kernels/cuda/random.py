@@ -71,7 +71,7 @@ def long_words(state, i):
 
 # of a map's elements, to each its random bits
 WORDS = {"made": {"w": "words(state, i{part} // 4, lane)"}, "parameters": ["state"]}
-LONG = {"made": {"w": "long_words(state, i{part})"}, "parameters": ["state"]}
+LONG: dict = {"made": {"w": "long_words(state, i{part})"}, "parameters": ["state"]}
 DRAWN = {"words": block_words, "lane": _ZERO}
 
 

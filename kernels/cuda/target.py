@@ -281,7 +281,7 @@ if SIMULATOR:
         caller = sys._getframe(1)
         return self._allocations.setdefault((caller.f_code, caller.f_lineno), np.empty(shape, dtype))
 
-    kernelapi.FakeCUDAShared.array = _shared_array
+    setattr(kernelapi.FakeCUDAShared, "array", _shared_array)  # noqa: B010  to the type checker it is a method
 
     def pointer_of(array):
         return array._ary.ctypes.data

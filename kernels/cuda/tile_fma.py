@@ -46,8 +46,10 @@ class Shape(NamedTuple):
     def depth(self, dtype):
         return self.slice
 
-    # it asks for its shared memory itself
-    shared_bytes = 0
+    @property
+    def shared_bytes(self):
+        """Of dynamic shared memory: none, it asks for its own."""
+        return 0
 
 
 if SIMULATOR:
