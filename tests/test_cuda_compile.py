@@ -14,6 +14,8 @@ import pytest
 from cuda_cases import at_precision, every, gathered
 
 HOPPER, AMPERE = (9, 0, "a"), (8, 0)
+# of one device function that are compiled: a tile has dozens, which differ in where operands come from
+VERSIONS = 16
 
 
 class Compiled(NamedTuple):
@@ -160,6 +162,7 @@ def compiler(monkeypatch, request):
 
 def test_every_kernel_assembles(compiler):
     double, count = gathered("DOUBLE"), 0
+    compiler.most = VERSIONS
     for name, case in every(np.float32):
         for function, versions in compiler.run(case.path, case.args, precision=case.precision).items():
             for version in versions:
@@ -172,15 +175,18 @@ def test_every_kernel_assembles(compiler):
 
 
 def test_float64_and_halves_assemble(compiler):
-    """The first case of the first kernel of each module: the source is that of float32."""
+    """The first case of the first kernel of each module, in one type after the other: the source is that of float32."""
     from hotloop.kernels.cuda.half import HALVES
 
-    for dtype, function in ((np.float64, "cases"), *((half, "half_cases") for half in HALVES)):
+    turn = 0
+    for types in (((np.float64, "cases"),), tuple((half, "half_cases") for half in HALVES)):
         seen = set()
-        for _, case in every(dtype, function):
-            module = case.path.split(".")[0]
+        for cases in zip(*(every(dtype, function) for dtype, function in types), strict=True):
+            module = cases[0][1].path.split(".")[0]
             if module not in seen:
                 seen.add(module)
+                turn += 1
+                _, case = cases[turn % len(cases)]
                 compiler.run(case.path, case.args)
 
 
@@ -189,7 +195,7 @@ def test_cores(compiler, cc):
     """The tiles that everything stands on keep their sums in registers and use the instructions they are made of."""
     cores, seen = gathered("CORES"), set()
     # of the many versions of a tile some are enough for the older target
-    compiler.wanted, compiler.most = cores, 8 if cc == AMPERE else None
+    compiler.wanted, compiler.most = cores, 3 if cc == AMPERE else VERSIONS
     for name, case in every(np.float32):
         for function, versions in compiler.run(case.path, case.args, cc, case.precision).items():
             for version in versions if function in cores else ():
