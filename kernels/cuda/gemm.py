@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from . import hopper, tile_launch
+from . import hopper, hopper_core, tile_launch
 from .target import THREADS, cuda, empty, jit, kernel, launch
 from .tile import CHUNK_BYTES, FUSED, LONG, LONG_TURNED, MATRIX, STORE, TURNED
 
@@ -35,7 +35,8 @@ def product(y, a, b, transpose_a, transpose_b, accumulate, stream, z=None, bias=
     z, bias = (flat[:0] if m is None else m.reshape(-1) for m in (z, bias))
     # Hopper's own tensor-core instructions, where it is worth their while
     passes = tile_launch.tensor_products()
-    if hopper.takes(y, a, b, transpose_a, transpose_b, z, bias, passes):
+    # but not for activations that it would compute with relaxed arithmetic, which may lose a NaN
+    if activation not in hopper_core.DIVIDES and hopper.takes(y, a, b, transpose_a, transpose_b, z, bias, passes):
         hopper.product(y, a, b, transpose_a, transpose_b, accumulate, stream, z, bias, activation, passes)
         return
     epilogue, arrays, scalars = STORE, (), (bool(accumulate),)

@@ -37,12 +37,6 @@ def word(state, i, lane):
     return (w0 if r == 0 else w1) if r < 2 else (w2 if r == 2 else w3)
 
 
-@device
-def long_word(state, i):
-    """64 random bits: word i of lane 0 above that of lane 1."""
-    return word(state, i, _ZERO) << _HALF | word(state, i, _ONE)
-
-
 def threshold(p):
     """What happens with probability p happens where a word is below this; up to 2^32 itself."""
     if not 0 <= p <= 1:
