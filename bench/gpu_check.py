@@ -34,7 +34,7 @@ TIMED = {
     "pooling": ("gpu_counted", "pooling_rows"),
     "bandwidth": ("gpu_counted", "counted_rows"),
 }
-PARTS = ("_hopper_parts", "_hopper", "_kernels", "_data", "_layers", "_runtime", "")
+PARTS = ("_hopper_parts", "_hopper", "_kernels", "_data", "_layers", "_optim", "_runtime", "_graph", "")
 CUDA_TESTS = [*[f"test_cuda{part}.py" for part in PARTS], "test_amp.py"]
 # (part, seconds it may take)
 PLAN = [

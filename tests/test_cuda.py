@@ -22,7 +22,9 @@ STATE = np.array([0x0123456789ABCDEF, 2**32 - 3], np.uint64)
 SIMULATED_FILES = (
     "test_cuda.py",
     "test_cuda_data.py",
+    "test_cuda_graph.py",
     "test_cuda_layers.py",
+    "test_cuda_optim.py",
     "test_cuda_runtime.py",
     "test_amp.py",
     "test_gpu_check.py",

@@ -1,4 +1,4 @@
-"""Every layer, loss and optimizer gives on the device what it gives on the CPU: `model.to("cuda")` is all it takes.
+"""Every layer and loss gives on the device what it gives on the CPU: `model.to("cuda")` is all it takes.
 
 Runs in the simulator, or on a device where there is one; sizes are the simulator's.
 """
@@ -7,66 +7,15 @@ import copy
 
 import numpy as np
 import pytest
+from devices import host, labels, normal, on_both
 from helpers import close, require_cuda
-from hotloop import nn, optim
+from hotloop import nn
 from hotloop.nn import functional as F
 
 
 @pytest.fixture(autouse=True)
 def device():
     require_cuda()
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(len(shape) + sum(shape) + seed).standard_normal(shape).astype(np.float32)
-
-
-def on_both(module, *inputs, tol=2e-5):
-    """Forward and backward of a module and of its copy on the device, compared: results, gradients, buffers."""
-    from hotloop.nn import rng
-
-    found = []
-    for device in ("cpu", "cuda"):
-        model = copy.deepcopy(module).to(device) if isinstance(module, nn.Module) else module
-        rng.manual_seed(5)
-        rng.set_rng_state(np.array([5, 7], np.uint64), device)
-        arrays = [nn.Tensor(x).to(device) for x in inputs]
-        for tensor in arrays:
-            tensor.requires_grad = tensor.is_floating_point()
-        outputs = list(_tensors(model(*arrays)))
-        # not of squares alone: after a norm their sum is a constant
-        total = sum((y * y * y + y * y).sum() for y in outputs if y.is_floating_point())
-        if isinstance(total, nn.Tensor) and total.requires_grad:
-            total.backward()
-        results = {f"output {i}": y for i, y in enumerate(outputs)}
-        results |= {f"gradient of input {i}": x.grad for i, x in enumerate(arrays)}
-        if isinstance(model, nn.Module):
-            results |= {f"gradient of {name}": p.grad for name, p in model.named_parameters()}
-            results |= dict(model.named_buffers())
-        found.append({name: _host(value) for name, value in results.items()})
-    here, there = found
-    assert here.keys() == there.keys()
-    for name, want in here.items():
-        got = there[name]
-        assert (want is None) == (got is None), name
-        if want is not None and want.dtype.kind == "f":
-            close(got.astype(np.float64), want.astype(np.float64), tol, name)
-        elif want is not None:
-            assert np.array_equal(got, want), name
-
-
-def _tensors(value):
-    if isinstance(value, nn.Tensor):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for part in value:
-            yield from _tensors(part)
-
-
-def _host(value):
-    if value is None:
-        return None
-    return nn.Tensor(value).detach().cpu().numpy() if not isinstance(value, np.ndarray) else value
 
 
 SMALL = (2, 3, 5, 6)
@@ -164,10 +113,6 @@ def test_lengths():
     on_both(Sequence(), normal(4, 3, 3))
 
 
-def labels(count, size):
-    return np.arange(size) % count
-
-
 LOSSES = {
     "MSELoss": (normal(4, 3), normal(4, 3) * 0.5),
     "L1Loss": (normal(4, 3), normal(4, 3) * 0.5),
@@ -202,117 +147,9 @@ def test_loss(name, reduction):
         x.requires_grad = True
         y = loss(x, *[nn.Tensor(r).to(device) for r in rest])
         (y * y).sum().backward()
-        found.append((y.detach().cpu().numpy(), _host(x.grad)))
+        found.append((y.detach().cpu().numpy(), host(x.grad)))
     for got, want in zip(found[1], found[0], strict=True):
         close(got, want, 2e-5)
-
-
-OPTIMIZERS = {
-    "SGD": dict(momentum=0.9, nesterov=True, weight_decay=0.01),
-    "Adadelta": {},
-    "Adafactor": dict(lr=0.05),
-    "Adagrad": {},
-    "Adam": dict(amsgrad=True),
-    "AdamW": {},
-    "AdamWScheduleFree": {},
-    "Adamax": {},
-    "ASGD": {},
-    "LAMB": {},
-    "LARS": dict(momentum=0.9),
-    # of shorter steps float32's losses lie on a line, and the search's cubic is a matter of their last bits
-    "LBFGS": dict(lr=1.0, max_iter=3, line_search_fn="strong_wolfe"),
-    "Lion": {},
-    "NAdam": {},
-    "RAdam": {},
-    "RMSprop": dict(momentum=0.9, centered=True),
-    "Rprop": {},
-}
-
-
-def trained(name, options, device, steps=3):
-    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
-    for i, p in enumerate(model.parameters()):
-        p.data = normal(*p.shape) * 0.5 + i
-    model.to(device)
-    optimizer = getattr(optim, name)(model.parameters(), **options)
-    x, y = nn.Tensor(normal(3, 4)).to(device), nn.Tensor(normal(3, 2)).to(device)
-
-    def closure():
-        optimizer.zero_grad()
-        loss = F.mse_loss(model(x), y)
-        loss.backward()
-        return loss
-
-    losses = [optimizer.step(closure).item() for _ in range(steps)]
-    return losses, [p.detach().cpu().numpy() for p in model.parameters()]
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizer(name):
-    losses, parameters = trained(name, OPTIMIZERS[name], "cpu")
-    device_losses, device_parameters = trained(name, OPTIMIZERS[name], "cuda")
-    close(np.array(device_losses), np.array(losses), 2e-5, "losses")
-    for got, want in zip(device_parameters, parameters, strict=True):
-        close(got, want, 2e-5)
-
-
-def test_muon():
-    found = []
-    for device in ("cpu", "cuda"):
-        p = nn.Parameter(normal(4, 3)).to(device)
-        p = nn.Parameter(p.data)
-        optimizer = optim.Muon([p], lr=0.1)
-        for _ in range(2):
-            p.grad = nn.Tensor(normal(4, 3) * 0.3).to(device).data
-            optimizer.step()
-        found.append(p.detach().cpu().numpy())
-    close(found[1], found[0], 2e-4)
-
-
-def test_sparse_gradients():
-    for rule in (optim.SparseAdam, optim.SGD):
-        found = []
-        for device in ("cpu", "cuda"):
-            table = nn.Embedding(5, 3, sparse=True)
-            table.weight.data = normal(5, 3)
-            table.to(device)
-            optimizer = rule(table.parameters(), lr=0.1)
-            for _ in range(2):
-                optimizer.zero_grad()
-                (table(nn.Tensor(EMBEDDED).to(device)) ** 2).sum().backward()
-                optimizer.step()
-            found.append(table.weight.detach().cpu().numpy())
-        close(found[1], found[0], 1e-5)
-
-
-def test_gradients_are_clipped():
-    found = []
-    for device in ("cpu", "cuda"):
-        layer = nn.Linear(4, 3)
-        layer.weight.data, layer.bias.data = normal(3, 4), normal(3)
-        layer.to(device)
-        (layer(nn.Tensor(normal(5, 4)).to(device)) ** 2).sum().backward()
-        norm = nn.utils.clip_grad_norm_(layer.parameters(), 0.5)
-        nn.utils.clip_grad_value_(layer.parameters(), 0.1)
-        found.append([norm.item(), *[_host(p.grad) for p in layer.parameters()]])
-    for got, want in zip(found[1], found[0], strict=True):
-        close(np.asarray(got), np.asarray(want), 1e-5)
-
-
-def test_fit_moves_its_batches():
-    from hotloop import train
-
-    x, y = normal(12, 4), labels(3, 12)
-    histories = []
-    for device in ("cpu", "cuda"):
-        model = nn.Linear(4, 3)
-        model.weight.data, model.bias.data = normal(3, 4), normal(3)
-        model.to(device)
-        optimizer = optim.SGD(model.parameters(), lr=0.1)
-        options = dict(validation=(x, y), epochs=2, batch_size=5, metrics="accuracy", seed=0, verbose=False)
-        histories.append(train.fit(model, nn.CrossEntropyLoss(), optimizer, (x, y), **options))
-    for name in ("loss", "val_loss", "val_accuracy"):
-        close(np.array(histories[1][name]), np.array(histories[0][name]), 1e-5, name)
 
 
 def test_elements_are_assigned():
@@ -358,7 +195,7 @@ def test_packed_sequences(where):
         padded, counts = rnn.pad_packed_sequence(output, total_length=6)
         (padded * padded).sum().backward()
         assert counts.tolist() == [2, 5, 3]
-        found.append([_host(v) for v in (output.data, padded, *finals, x.grad, model.weight_hh_l0.grad)])
+        found.append([host(v) for v in (output.data, padded, *finals, x.grad, model.weight_hh_l0.grad)])
     for got, want in zip(*found[::-1], strict=True):
         close(got, want, 2e-5)
 
@@ -380,4 +217,4 @@ def test_arrays_do_not_compute_and_say_what_does():
         with pytest.raises(TypeError, match=r"hotloop.as_tensor\(array\)"):
             wrong()
     hotloop.as_tensor(g).mul_(3)
-    assert _host(g).tolist() == [[3, 3]] and (g * layer.weight).device == "cuda"
+    assert host(g).tolist() == [[3, 3]] and (g * layer.weight).device == "cuda"
