@@ -43,6 +43,10 @@ def _special(path, s):
     if module == "matmul_packed":
         # columns in whole panels of any target: as many elements packed as not
         return dict(M=41, N=96, P=41, Q=63, R=63, S2=96, S=63 * 96), dict(transpose_a=False, transpose_b=False)
+    if module == "attention":
+        # several blocks of queries and of keys, and a remainder; dropped weights, a mask, keys that come later
+        large = dict(N=2, H=6, G=3, L=301, S=587, D=40, E=33)
+        return large if s is LARGE else dict(N=2, H=4, G=2, L=17, S=33, D=15, E=3), dict(rate=0.3, scale=0.2)
     if module == "bilinear" and s is LARGE:
         return {"N": 61, "D": 31}, {}
     if module in ("pool_max", "pool_average"):
@@ -59,6 +63,11 @@ def _special(path, s):
         large = dict(N=3, C=34, K=40, ID=2, IH=10, IW=36, KD=1, KH=3, KW=3, OD=2, OH=20, OW=36, groups=2)
         small = dict(N=2, C=6, K=4, ID=1, IH=3, IW=8, KD=2, KH=3, KW=2, OD=2, OH=5, OW=9, groups=2)
         return large if s is LARGE else small, dict(sd=1, sh=2, sw=1, pd=0, ph=1, pw=1, dd=1, dh=1, dw=1, groups=2)
+    if module == "rotary":
+        # part of a row, in vectors and a remainder
+        return (dict(N=7, L=70, H=5, D=130, B=7, P=41) if s is LARGE else dict(N=2, D=15, B=2, P=5)), {}
+    if module == "additive":
+        return (dict(N=5, L=19, S=131, H=67) if s is LARGE else dict(N=2, L=3, S=5)), {}
     if module == "pad":
         # reflected: one element in front of each dimension, and two behind
         sizes = dict(P=s["K"], ID=s["P"], IH=s["P"], IW=s["I"], OD=s["P"] + 3, OH=s["P"] + 3, OW=s["I"] + 3)

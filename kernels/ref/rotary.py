@@ -1,0 +1,63 @@
+"""Rotary positions: pairs of numbers of each row turned by angles that belong to its step.
+
+Arrays are given by strides, so that heads inside a projection, (N, L, 3, H, D) in memory, are read where they lie.
+"""
+
+import numpy as np
+
+
+def rotary_forward(y, x, cos, sin, interleaved):
+    """(y[i], y[j]) = (x[i] cos[p] - x[j] sin[p], x[j] cos[p] + x[i] sin[p]) for pair p of a row; the rest is copied
+
+    y    (N, L, H, D)     [out] [strided]  result; shares no memory with x
+    x    (N, L, H, D)     [strided]        rows of D numbers, queries or keys: H heads at each of L steps
+    cos  (B, L, P) any                     of the angles; B is N or 1: the same for all samples. 2 P is at most D
+    sin  (B, L, P) any                     likewise
+    interleaved  bool                      pairs are (0, 1), (2, 3) ..; otherwise (0, P), (1, P + 1) ..
+
+    A row of x and of y in memory has its numbers side by side. cos and sin have the dtype of x, float32 for 16-bit
+    numbers. Raises ValueError for a row that is not contiguous, for B or P that do not fit and for tables of another
+    dtype.
+    Source: Su et al. 2021, "RoFormer"; halves as pairs: GPT-NeoX.
+    """
+    check(y, x, cos, sin)
+    turn(y, x, cos, sin, interleaved)
+
+
+def rotary_backward(dx, dy, cos, sin, interleaved):
+    """The gradient of rotary_forward: dy turned back, the rest copied.
+
+    dx   (N, L, H, D)     [out] [strided]  gradient of x; shares no memory with dy
+    dy   (N, L, H, D)     [strided]        gradient of y
+    cos  (B, L, P) any                     as rotary_forward had it
+    sin  (B, L, P) any                     as rotary_forward had it
+    interleaved  bool                      as rotary_forward had it
+
+    Raises ValueError as rotary_forward.
+    """
+    check(dx, dy, cos, sin)
+    turn(dx, dy, cos, -sin, interleaved)
+
+
+def check(y, x, cos, sin):
+    for rows in (y, x):
+        if rows.size and rows.shape[3] > 1 and rows.strides[3] != rows.itemsize:
+            raise ValueError("rotary: expected rows of x and y whose numbers lie side by side")
+    if cos.shape[0] not in (1, x.shape[0]):
+        raise ValueError("rotary: expected cos and sin of one sample, or of as many as x has")
+    if 2 * cos.shape[2] > x.shape[3]:
+        raise ValueError("rotary: expected cos and sin of at most half as many pairs as a row of x has numbers")
+    if cos.itemsize != max(x.itemsize, 4) or sin.itemsize != cos.itemsize:
+        raise ValueError("rotary: expected cos and sin of the dtype of x, float32 for 16-bit numbers")
+
+
+def turn(y, x, cos, sin, interleaved):
+    pairs = cos.shape[2]
+    if interleaved:
+        first, second = np.s_[..., 0 : 2 * pairs : 2], np.s_[..., 1 : 2 * pairs : 2]
+    else:
+        first, second = np.s_[..., :pairs], np.s_[..., pairs : 2 * pairs]
+    c, s = cos[:, :, None], sin[:, :, None]
+    y[first] = x[first] * c - x[second] * s
+    y[second] = x[second] * c + x[first] * s
+    y[..., 2 * pairs :] = x[..., 2 * pairs :]
