@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from . import jit, state
 
 # slots: the one of float32; float64's follows
-PRODUCT, TILES, DOTS, CONVOLVE = 0, 2, 4, 6
+PRODUCT, TILES, DOTS, CONVOLVE, ATTENTION, ATTENTION_GRADIENT = 0, 2, 4, 6, 8, 10
 FUNCTIONS = (
     "product.product_32",
     "product.product_64",
@@ -29,6 +29,10 @@ FUNCTIONS = (
     "dots.dots_64",
     "convolve.convolve_32",
     "convolve.convolve_64",
+    "attention_forward.attention_32",
+    "attention_forward.attention_64",
+    "attention_backward.attention_gradient_32",
+    "attention_backward.attention_gradient_64",
 )
 
 _i64 = ir.IntType(64)

@@ -27,8 +27,8 @@ SLEEPERS = 48  # workers asleep
 FAULT = 56  # with bounds checking: 1 after a body left its arrays
 PRODUCTS = 57  # bf16 products of a float32 product on AMX tiles: 6, 3 or 1; 0 without AMX, or without leave to use it
 LOADER = 58  # address of the function that loads shared functions
-SHARED = 64  # 8 words: addresses of shared functions, see shared.py
-CLAIMED = 72  # a line for each member of a region: the next chunk of its share
+SHARED = 64  # 16 words: addresses of shared functions, see shared.py
+CLAIMED = 80  # a line for each member of a region: the next chunk of its share
 MEMBERS = 256  # the most threads of a region
 WORDS = CLAIMED + 8 * MEMBERS
 

@@ -1,0 +1,47 @@
+"""Attention in blocks, whose scores stay in the second cache: attention_forward.py and attention_backward.py. Here arrays
+become the numbers that those are told (attention_problem.py)."""
+
+from .. import shared
+from ..jit import kernel
+from .attention_problem import new_table, tell_heads, tell_options
+from .pack import address_of
+
+
+@kernel
+def attention_forward(y, lse, p, q, k, v, bias, keep, state, scale, causal, rate):
+    """Blocks of queries by blocks of keys: see kernels/cpu/attention_forward.py."""
+    if lse.itemsize != q.itemsize:
+        raise ValueError("attention: lse: expected the dtype of q")
+    table = new_table()
+    tell_options(table, q, k, v, bias, keep, state, scale, causal, rate)
+    tell_heads(table, 22, q)
+    tell_heads(table, 26, k)
+    tell_heads(table, 30, v)
+    tell_heads(table, 34, y)
+    table[38] = address_of(lse)
+    table[39] = address_of(p) if p.size else 0
+    shared.call(shared.ATTENTION if q.itemsize == 4 else shared.ATTENTION + 1, (address_of(table),))
+
+
+@kernel
+def attention_backward(dq, dk, dv, dscores, dy, dp, q, k, v, bias, keep, y, lse, p, state, scale, causal, rate):
+    """Blocks of keys by blocks of queries: see kernels/cpu/attention_backward.py."""
+    if dp.size and not p.size:
+        raise ValueError("attention_backward: the gradient of p needs p")
+    if lse.itemsize != q.itemsize:
+        raise ValueError("attention: lse: expected the dtype of q")
+    table = new_table()
+    tell_options(table, q, k, v, bias, keep, state, scale, causal, rate)
+    tell_heads(table, 22, q)
+    tell_heads(table, 26, k)
+    tell_heads(table, 30, v)
+    tell_heads(table, 34, y)
+    table[38] = address_of(lse)
+    table[39] = address_of(p) if p.size else 0
+    table[40] = address_of(dp) if dp.size else 0
+    tell_heads(table, 41, dq)
+    tell_heads(table, 45, dk)
+    tell_heads(table, 49, dv)
+    tell_heads(table, 53, dy)
+    table[57] = address_of(dscores) if dscores.size else 0
+    shared.call(shared.ATTENTION_GRADIENT if q.itemsize == 4 else shared.ATTENTION_GRADIENT + 1, (address_of(table),))
