@@ -134,7 +134,7 @@ def _run(seeds: list, retain: bool, unit: Any, found: dict | None = None, betwee
                 unit = None
             node.unit = unit is not None and grads[0] is unit
             for i, dy in enumerate(grads):
-                if dy is not None and not dy.flags.c_contiguous:
+                if dy is not None and not dy.flags.c_contiguous and not node.function.strided_backward:
                     grads[i] = contiguous(dy)
             for version, then in node.versions:
                 if version[0] != then:

@@ -156,6 +156,8 @@ class Function:
     wide = False
     # whether forward takes arrays of any strides; otherwise they are copied when they are not contiguous
     strided = False
+    # whether backward takes gradients of any strides, likewise
+    strided_backward = False
 
     @staticmethod
     def forward(ctx: Context, *args) -> Any:
