@@ -26,6 +26,8 @@ from .activation_functions import (
     tanhshrink,
     threshold,
 )
+from .attention_functions import scaled_dot_product_attention
+from .attention_heads import multi_head_attention_forward
 from .batch_norm import batch_norm
 from .conv import conv1d, conv2d, conv3d
 from .conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
@@ -153,6 +155,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
@@ -170,6 +173,7 @@ __all__ = [
     "relu6",
     "rms_norm",
     "rrelu",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",
