@@ -165,12 +165,19 @@ def limit(contest):
     return f"{duration(most)} {'met' if ours['stats']['median'] <= most else '**missed**'}"
 
 
-AIMED = "conv pool norm step_cnn lstm gru rnn step_rnn embedding recurrent_cells stream"
+def memory(contest):
+    """What a call of each holds at most, beyond its arguments and results."""
+    held = {who: bench["extra_info"].get("held, MB") for who, bench in contest.items()}
+    return ", ".join(f"{who} {value:.0f}" for who, value in held.items() if value is not None)
+
+
+AIMED = """conv pool norm step_cnn lstm gru rnn step_rnn embedding recurrent_cells stream step_transformer"""
 # columns of a family beside those of all
 MORE = {
     **{family: {"target": aim} for family in AIMED.split()},
     "gemm": {"times torch's speed; target": over_torch, "error, ours / torch": errors},
     "threads": {"at most": limit},
+    "attention": {"target": aim, "held beyond arguments and results, MB": memory},
 }
 
 

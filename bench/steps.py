@@ -45,12 +45,13 @@ def with_torch(model, parameters, x, target):
     return run
 
 
-def with_jax(forward, parameters, x, target):
-    """`forward(parameters, x)` is a function; the whole step is compiled as one."""
+def with_jax(forward, parameters, x, target, drawing=False):
+    """`forward(parameters, x)` is a function, with a third argument where it draws: a key, new at every step. The whole
+    step is compiled as one."""
     jax, optax = peer("jax"), peer("optax")
 
-    def loss_of(parameters, x, target):
-        y = forward(parameters, x)
+    def loss_of(parameters, x, target, *key):
+        y = forward(parameters, x, *key)
         if target.dtype.kind == "f":
             return ((y - target) ** 2).mean()
         return optax.softmax_cross_entropy_with_integer_labels(y, target).mean()
@@ -58,13 +59,14 @@ def with_jax(forward, parameters, x, target):
     adam = optax.adam(LEARNING_RATE)
 
     @jax.jit
-    def step(parameters, state, x, target):
-        loss, gradients = jax.value_and_grad(loss_of)(parameters, x, target)
+    def step(parameters, state, key, x, target):
+        key, *drawn = jax.random.split(key) if drawing else (key,)
+        loss, gradients = jax.value_and_grad(loss_of)(parameters, x, target, *drawn)
         updates, state = adam.update(gradients, state, parameters)
-        return loss, optax.apply_updates(parameters, updates), state
+        return loss, optax.apply_updates(parameters, updates), state, key
 
     parameters = jax.tree.map(jax.numpy.asarray, parameters)
-    held = [parameters, adam.init(parameters)]
+    held = [parameters, adam.init(parameters), jax.random.key(0)]
     x, target = jax.numpy.asarray(x), jax.numpy.asarray(target)
 
     def run():
