@@ -82,6 +82,15 @@ def _special(path, s):
         return _resampling(s)
     if module == "interpolate_taps":
         return {"K": 5, "O": 37}, dict(size=70, scale=0.0, mode=4)
+    if module == "ctc":
+        # labels of samples one behind the other; of every length, the last sample has all steps
+        n, t = (41, 43) if s is LARGE else (5, 9)
+        lengths = np.arange(n) % 19
+        return {"N": n, "T": t, "A": lengths.sum()}, {
+            "input_lengths": t - np.arange(n)[::-1] % (t + 1),
+            "target_lengths": lengths,
+            **dict(step=0, blank=1, zero_infinity=False),
+        }
     if path == "index.nonzero_forward":
         return {"K": s["N"]}, {"x": np.ones(s["N"], bool)}
     if path == "sequence.rows_forward":

@@ -214,6 +214,15 @@ def _exp_normal(x):
 
 
 @leaf
+def exp_parts(x):
+    """(m, n): exp(x) = m 2^n, n a whole number, m in [sqrt(1/2), sqrt(2)]; x may be far outside of exp's range."""
+    n = fma(x, _LOG2_E(x), rounder(x)) - rounder(x)
+    # where whole numbers are no longer told apart, n is not the nearest
+    r = at_most(at_least(_reduced(x, n), -_LN2_HALF(x)), _LN2_HALF(x))
+    return _exp_reduced(r), n
+
+
+@leaf
 def expm1(x):
     one, sign, large = type(x)(1), x, x > type(x)(1)
     x = at_most(at_least(x, _EXPM1_LOW(x)), _EXP_HIGH(x))

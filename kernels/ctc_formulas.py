@@ -1,0 +1,65 @@
+"""The sums of the CTC loss, on numbers of any size: written once and compiled for each target.
+
+A probability is a mantissa and an exponent, m 2^e, both in the dtype of the array, e a whole number: what a path of a
+thousand steps has is far below the smallest float, and logarithms, the other way out, cost an exponential for each
+term, a logarithm for each sum, and digits: at a logarithm of -300 a float32 tells 3e-5. Here a sum costs a few cheap
+operations and has float32's full precision.
+
+m is 0 or in [1/sqrt(2), sqrt(2)) (on CUDA: [1/2, 1)); NaN stays in m. e is LEAST or more; 0 is (0, LEAST), so that e is
+no bound on a sum with it. These names are the target's, by `bind`:
+
+    power(e)         2^e for whole e <= 2, exactly; 0 far below, and for -inf
+    mantissa(m), exponent(m)    m = mantissa 2^exponent, for m > 0
+    least(e)         LEAST in e's type: so small that adding it leaves nothing, and no sum of two overflows
+"""
+
+import types
+
+
+def power(e):
+    return 2.0**e
+
+
+def mantissa(m):
+    raise NotImplementedError
+
+
+def exponent(m):
+    raise NotImplementedError
+
+
+def least(e):
+    raise NotImplementedError
+
+
+def larger(a, b):
+    return b if b > a else a
+
+
+def normal(m, e):
+    """m 2^e in normal form."""
+    c = type(m)
+    some = m > c(0)
+    return (mantissa(m) if some else m), larger(e + exponent(m), least(e)) if some else least(e)
+
+
+def two(m0, e0, m1, e1):
+    """The sum of two numbers, not in normal form."""
+    top = larger(e0, e1)
+    return m0 * power(e0 - top) + m1 * power(e1 - top), top
+
+
+def three(m0, e0, m1, e1, m2, e2):
+    """Of three; e2 may be -inf: then the third is left out."""
+    top = larger(larger(e0, e1), e2)
+    return m0 * power(e0 - top) + m1 * power(e1 - top) + m2 * power(e2 - top), top
+
+
+def bind(decorate, **functions):
+    """Every formula of this module, decorated for one target and calling that target's `functions`."""
+    namespace = {**globals(), **functions}
+    for name, formula in globals().items():
+        if isinstance(formula, types.FunctionType) and name not in functions and name != "bind":
+            # the same code, looking its names up in `namespace`
+            namespace[name] = decorate(types.FunctionType(formula.__code__, namespace, name))
+    return types.SimpleNamespace(**{n: f for n, f in namespace.items() if not n.startswith("__")})
