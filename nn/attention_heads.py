@@ -223,8 +223,10 @@ def multi_head_attention_forward(
             is_causal = False
             if attn_mask is None:
                 attn_mask = ones(sizes[2], sizes[3] - extra, dtype=bool_, device=query.device).triu(1)
-    masks = None if is_causal else attn_mask, key_padding_mask
-    bias, keep = (None, None) if masks == (None, None) else merged(name, *masks, sizes, extra, projections[0].dtype)
+    attn_mask = None if is_causal else attn_mask
+    bias = keep = None
+    if attn_mask is not None or key_padding_mask is not None:
+        bias, keep = merged(name, attn_mask, key_padding_mask, sizes, extra, projections[0].dtype)
     if rotary is not None:
         dtype, device = projections[0].dtype, query.device
         rotary = tuple([rotary.table(n, 0, dtype, device) for n in sizes[2:]]), rotary.interleaved

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import activation_functions as functions
-from .activations import GELU, ReLU
+from .activations import ReLU
 from .attention import MultiheadAttention
 from .dropout import Dropout
 from .fusion import run
@@ -18,8 +18,8 @@ from .tensor import Tensor, as_tensor
 __all__ = ["TransformerDecoderLayer", "TransformerEncoderLayer"]
 
 _ACTIVATIONS = {"relu": functions.relu, "gelu": functions.gelu}
-# modules that do the same, and are computed together with the Linear before them
-_MODULES: dict[Any, Module] = {functions.relu: ReLU(), functions.gelu: GELU()}
+# a module that does the same, and is computed together with the Linear before it
+_MODULES: dict[Any, Module] = {functions.relu: ReLU()}
 
 
 class _Layer(Module):

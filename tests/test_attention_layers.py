@@ -1,0 +1,468 @@
+"""scaled_dot_product_attention and MultiheadAttention: numbers, gradients, shapes and messages as torch's."""
+
+import hotloop
+import numpy as np
+import pytest
+from helpers import close
+from hotloop import nn
+from hotloop.nn import attention_functions
+from hotloop.nn import functional as F
+from recurrent_pairs import compare, torch_dtype
+
+# samples, heads, queries, keys, numbers of a key, of a value
+N, H, L, S, D, E = 2, 4, 5, 7, 3, 6
+
+
+def sdpa(rng, shapes, mask=None, dtype=np.float64, **options):
+    """Results and gradients of query, key, value, and of a float mask, beside torch's."""
+    torch = pytest.importorskip("torch")
+    arrays = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    if mask is not None and mask.dtype != bool:
+        arrays.append(mask)
+    fixed = [] if mask is None or mask.dtype != bool else [mask]
+    xs = [nn.Tensor(a, requires_grad=True) for a in arrays]
+    zs = [torch.from_numpy(a).requires_grad_() for a in arrays]
+    y = F.scaled_dot_product_attention(*xs, *fixed, **options)
+    z = torch.nn.functional.scaled_dot_product_attention(*zs, *map(torch.from_numpy, fixed), **options)
+    tol = 1e-5 if dtype == np.float32 else 1e-13
+    close(y.numpy(), z.detach().numpy(), tol)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    y.backward(dy)
+    z.backward(torch.from_numpy(dy))
+    for x, w in zip(xs, zs, strict=True):
+        close(np.asarray(x.grad), w.grad.numpy(), tol)
+
+
+def heads(*lead):
+    return (*lead, L, D), (*lead, S, D), (*lead, S, E)
+
+
+@pytest.mark.parametrize("lead", [(), (H,), (N, H), (3, N, H)], ids=str)
+@pytest.mark.parametrize("options", [{}, dict(is_causal=True), dict(scale=0.7)], ids=str)
+def test_as_torch(rng, dtype, lead, options):
+    sdpa(rng, heads(*lead), dtype=dtype, **options)
+
+
+@pytest.mark.parametrize("shape", [(L, S), (1, S), (H, L, S), (N, 1, 1, S), (N, H, 1, S), (N, 1, L, S)], ids=str)
+@pytest.mark.parametrize("kind", [bool, float])
+def test_masks(rng, shape, kind):
+    mask = np.array(rng.standard_normal(shape))
+    if kind is bool:
+        # every query sees a key: torch's gradient of others is NaN
+        mask = np.array(mask > -0.5)
+        mask[..., :1] = True
+    sdpa(rng, heads(N, H), mask)
+
+
+def test_a_mask_of_many_dimensions(rng):
+    sdpa(rng, heads(3, N, H), rng.standard_normal((3, 1, H, L, S)))
+    sdpa(rng, heads(3, N, H), rng.standard_normal((1, N, 1, 1, S)))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_heads_that_share_keys(rng, groups):
+    sdpa(rng, ((N, H, L, D), (N, groups, S, D), (N, groups, S, E)), enable_gqa=True)
+    sdpa(rng, ((H, L, D), (groups, S, D), (groups, S, E)), enable_gqa=True, is_causal=True)
+
+
+def test_leading_dimensions_broadcast(rng):
+    sdpa(rng, ((N, 1, L, D), (H, S, D), (1, S, E)))
+
+
+def test_a_mask_and_causal_hold_both(rng):
+    q, k, v = (nn.Tensor(rng.standard_normal(shape)) for shape in heads(N, H))
+    mask = rng.random((N, 1, 1, S)) < 0.6
+    mask[..., 0] = True
+    got = F.scaled_dot_product_attention(q, k, v, mask, is_causal=True)
+    want = F.scaled_dot_product_attention(q, k, v, mask & np.tri(L, S, dtype=bool))
+    close(got.numpy(), want.numpy())
+
+
+def test_weights_made_again(rng, monkeypatch):
+    """Backward of long sequences keeps no weights."""
+    monkeypatch.setattr(attention_functions, "ATTENTION_KEPT", 0)
+    sdpa(rng, heads(N, H), rng.standard_normal((L, S)))
+
+
+@pytest.mark.parametrize("order", [(0, 2, 1, 3), (1, 2, 0, 3)], ids=["NLHD", "LNHD"])
+def test_views_are_taken_as_they_lie(rng, order):
+    """The result lies in memory as the query does, and the gradients as their tensors: going back is no copy."""
+    sizes = {0: N, 1: H, 2: L, 3: D}
+    x = nn.Tensor(rng.standard_normal([sizes[axis] for axis in np.argsort(order)]), requires_grad=True)
+    q = x.permute(order)
+    assert q.shape == (N, H, L, D)
+    y = F.scaled_dot_product_attention(q, q, q, is_causal=True)
+    assert y.permute(*np.argsort(order)).data.flags.c_contiguous
+    y.permute(*np.argsort(order)).square().sum().backward()
+    other = nn.Tensor(np.ascontiguousarray(q.numpy()), requires_grad=True)
+    want = F.scaled_dot_product_attention(other, other, other, is_causal=True)
+    want.square().sum().backward()
+    close(y.numpy(), want.numpy())
+    close(np.transpose(x.grad, order), other.grad)
+
+
+def test_rows_that_do_not_lie_side_by_side(rng):
+    x = nn.Tensor(rng.standard_normal((N, H, D, L)), requires_grad=True)
+    y = F.scaled_dot_product_attention(x.mT, x.mT, x.mT)
+    # a gradient of one number, repeated
+    y.sum().backward()
+    other = nn.Tensor(np.ascontiguousarray(x.mT.numpy()), requires_grad=True)
+    want = F.scaled_dot_product_attention(other, other, other)
+    want.sum().backward()
+    close(y.numpy(), want.numpy())
+    close(np.swapaxes(x.grad, -1, -2), other.grad, 1e-11)
+
+
+def test_a_query_that_sees_nothing_gives_zero(rng):
+    q, k, v = xs = [nn.Tensor(rng.standard_normal(shape), requires_grad=True) for shape in heads(N, H)]
+    mask = np.ones((L, S), bool)
+    mask[2] = False
+    y = F.scaled_dot_product_attention(*xs, mask)
+    y.square().sum().backward()
+    assert not y.numpy()[:, :, 2].any() and not q.grad[:, :, 2].any()
+    assert all(np.isfinite(x.grad).all() and x.grad.any() for x in xs)
+    hidden = F.scaled_dot_product_attention(q, k, v, np.where(mask, 0, -np.inf))
+    assert np.array_equal(hidden.numpy(), y.numpy())
+
+
+@pytest.mark.parametrize("shape", [(0, H, L, S), (N, H, 0, S), (N, H, L, 0), (N, H, 1, 1)], ids=str)
+def test_sizes_of_zero_and_one(rng, shape):
+    n, h, queries, keys = shape
+    sizes = (n, h, queries, D), (n, h, keys, D), (n, h, keys, E)
+    xs = [nn.Tensor(rng.standard_normal(size), requires_grad=True) for size in sizes]
+    y = F.scaled_dot_product_attention(*xs)
+    y.sum().backward()
+    assert y.shape == (n, h, queries, E) and not np.isnan(y.numpy()).any()
+    assert [x.grad.shape for x in xs] == list(sizes)
+    if keys == 1:
+        assert np.array_equal(y.numpy(), xs[2].numpy())
+    elif keys == 0:
+        assert not y.numpy().any()
+
+
+def test_dropout_is_drawn_and_repeated_in_backward(rng):
+    q, k, v = (nn.Tensor(rng.standard_normal(shape)) for shape in heads(N, H))
+    v.requires_grad_()
+    hotloop.manual_seed(3)
+    y = F.scaled_dot_product_attention(q, k, v, dropout_p=0.4)
+    hotloop.manual_seed(3)
+    other = F.scaled_dot_product_attention(q, k, nn.Tensor(np.ones((N, H, S, 1))), dropout_p=0.4)
+    assert not np.allclose(other.numpy(), 1)
+    # y is linear in v: its weights are the same in backward
+    y.backward(np.ones(y.shape))
+    close((v.grad * v.numpy()).sum(), y.numpy().sum(), 1e-12)
+    assert not F.scaled_dot_product_attention(q, k, v, dropout_p=1.0).numpy().any()
+
+
+def test_messages(rng):
+    q, k, v = (rng.standard_normal(shape) for shape in heads(N, H))
+    cases = [
+        (TypeError, "one float dtype, got float32, float64, float64", (q.astype(np.float32), k, v), {}),
+        (
+            ValueError,
+            r"expected query \(..., L, D\), key .* got \(2, 4, 5, 3\), \(2, 4, 7, 2\)",
+            (q, k[..., :2], v),
+            {},
+        ),
+        (ValueError, "do not broadcast", (q, k[:, :3], v[:, :3]), {}),
+        (ValueError, "dropout_p of 0 .. 1, got 1.5", (q, k, v), dict(dropout_p=1.5)),
+        (
+            ValueError,
+            r"attn_mask to broadcast to the scores \(2, 4, 5, 7\), got shape \(7, 5\)",
+            (q, k, v, np.ones((7, 5))),
+            {},
+        ),
+        (TypeError, "attn_mask of bools or floats, got int64", (q, k, v, np.ones((5, 7), np.int64)), {}),
+        (
+            ValueError,
+            "a multiple of them of query; got 4 of query, 3 of key",
+            (q, k[:, :3], v[:, :3]),
+            dict(enable_gqa=True),
+        ),
+        (ValueError, "expected heads with enable_gqa", (q[0, 0], k[0, 0], v[0, 0]), dict(enable_gqa=True)),
+    ]
+    for kind, message, args, options in cases:
+        with pytest.raises(kind, match=f"scaled_dot_product_attention: .*{message}|{message}"):
+            F.scaled_dot_product_attention(*args, **options)
+
+
+# ---- MultiheadAttention
+
+WIDTH = 12
+
+
+def pair(dtype=np.float64, **options):
+    torch = pytest.importorskip("torch")
+    ours = nn.MultiheadAttention(WIDTH, H, dtype=dtype, **options)
+    theirs = torch.nn.MultiheadAttention(WIDTH, H, dtype=torch_dtype(torch, dtype), **options)
+    with torch.no_grad():
+        for p in theirs.parameters():
+            p.uniform_(-0.5, 0.5)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    return torch, ours, theirs
+
+
+def attended(torch, inputs, masks, **options):
+    """What `compare` runs: inputs from one, two or three tensors, masks as the library's tensors."""
+
+    def run(layer, given):
+        mine = isinstance(layer, nn.Module)
+        made = {name: nn.Tensor(m) if mine else torch.from_numpy(m) for name, m in masks.items()}
+        q, k, v = (given[i] for i in inputs)
+        return tuple(part for part in layer(q, k, v, **made, **options) if part is not None)
+
+    return run
+
+
+SELF, CROSS, APART = (0, 0, 0), (0, 1, 1), (0, 1, 2)
+
+
+def draw(rng, inputs, batch_first, dtype=np.float64, widths=(WIDTH, WIDTH, WIDTH), batch=(N,)):
+    shapes = [((*batch, n) if batch_first else (n, *batch)) + (w,) for n, w in zip((L, S, S), widths, strict=True)]
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes[: max(inputs) + 1]]
+
+
+@pytest.mark.parametrize("inputs", [SELF, CROSS, APART], ids=["self", "cross", "apart"])
+@pytest.mark.parametrize("batch_first", [False, True], ids=["", "batch-first"])
+@pytest.mark.parametrize("need", [dict(need_weights=False), {}, dict(average_attn_weights=False)], ids=str)
+@pytest.mark.parametrize("bias", [False, True], ids=["no-bias", ""])
+def test_layer_as_torch(rng, inputs, batch_first, need, bias):
+    torch, ours, theirs = pair(batch_first=batch_first, bias=bias)
+    compare(torch, rng, ours, theirs, draw(rng, inputs, batch_first), attended(torch, inputs, {}, **need))
+
+
+def test_layer_in_float32(rng):
+    torch, ours, theirs = pair(np.float32)
+    compare(torch, rng, ours, theirs, draw(rng, CROSS, False, np.float32), attended(torch, CROSS, {}))
+
+
+OPTIONS = [
+    dict(kdim=5, vdim=9),
+    dict(add_bias_kv=True),
+    dict(add_zero_attn=True),
+    dict(add_bias_kv=True, add_zero_attn=True, kdim=5, vdim=9, bias=False),
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("batch_first", [False, True], ids=["", "batch-first"])
+@pytest.mark.parametrize("need", [False, True], ids=["", "weights"])
+def test_options(rng, options, batch_first, need):
+    torch, ours, theirs = pair(batch_first=batch_first, **options)
+    arrays = draw(rng, APART, batch_first, widths=(WIDTH, ours.kdim, ours.vdim))
+    masks = dict(attn_mask=rng.random((L, S)) < 0.3, key_padding_mask=rng.random((N, S)) < 0.3)
+    masks["attn_mask"][:, 0] = masks["key_padding_mask"][:, 0] = False
+    compare(torch, rng, ours, theirs, arrays, attended(torch, APART, masks, need_weights=need))
+
+
+@pytest.mark.parametrize("inputs", [SELF, CROSS], ids=["self", "cross"])
+@pytest.mark.parametrize("kind", [bool, float])
+@pytest.mark.parametrize("shape", [None, (L, S), (N * H, L, S)], ids=str)
+@pytest.mark.parametrize("padding", [False, True], ids=["", "padding"])
+def test_layer_masks(rng, inputs, kind, shape, padding):
+    torch, ours, theirs = pair()
+    keys = L if inputs == SELF else S
+    masks = {} if shape is None else dict(attn_mask=rng.standard_normal((*shape[:-1], keys)))
+    if padding:
+        masks["key_padding_mask"] = rng.standard_normal((N, keys))
+    if kind is bool:
+        masks = {name: m > 0.5 for name, m in masks.items()}
+        for m in masks.values():
+            m[..., 0] = False
+    compare(torch, rng, ours, theirs, draw(rng, inputs, False), attended(torch, inputs, masks, need_weights=padding))
+
+
+def test_masks_of_both_kinds(rng):
+    _, ours, _ = pair()
+    x = rng.standard_normal((L, N, WIDTH))
+    hidden, added = rng.random((L, L)) < 0.3, rng.standard_normal((N, L))
+    hidden[:, 0] = False
+    got = ours(x, x, x, attn_mask=hidden, key_padding_mask=added)[0]
+    want = ours(x, x, x, attn_mask=np.where(hidden, -np.inf, 0), key_padding_mask=added)[0]
+    close(got.numpy(), want.numpy())
+
+
+def test_gradients_of_masks(rng):
+    torch, ours, theirs = pair()
+    x = rng.standard_normal((L, N, WIDTH))
+    arrays = x, rng.standard_normal((N * H, L, L)), rng.standard_normal((N, L))
+
+    def run(layer, given):
+        x, attn_mask, padding = given
+        return layer(x, x, x, attn_mask=attn_mask, key_padding_mask=padding)
+
+    compare(torch, rng, ours, theirs, arrays, run)
+
+
+@pytest.mark.parametrize("need", [False, True], ids=["", "weights"])
+@pytest.mark.parametrize("padding", [False, True], ids=["", "padding"])
+def test_causal(rng, need, padding):
+    torch, ours, theirs = pair(batch_first=True)
+    masks = dict(attn_mask=np.triu(np.ones((L, L), bool), 1))
+    if padding:
+        masks["key_padding_mask"] = np.arange(L) >= np.array([[3], [5]])
+    arrays = draw(rng, SELF, True)
+    compare(torch, rng, ours, theirs, arrays, attended(torch, SELF, masks, need_weights=need, is_causal=True))
+    # the hint alone is enough
+    x = arrays[0]
+    padding = masks.get("key_padding_mask")
+    got, want = (
+        ours(x, x, x, padding, need, attn_mask=m, is_causal=c)[0]
+        for m, c in ((None, True), (masks["attn_mask"], False))
+    )
+    close(got.numpy(), want.numpy())
+
+
+@pytest.mark.parametrize("options", [dict(add_bias_kv=True), dict(add_zero_attn=True)], ids=str)
+def test_causal_beside_keys_that_everyone_sees(rng, options):
+    _, ours, _ = pair(**options)
+    x = rng.standard_normal((L, N, WIDTH))
+    got = ours(x, x, x, is_causal=True)
+    for g, w in zip(got, ours(x, x, x, attn_mask=np.triu(np.ones((L, L), bool), 1)), strict=True):
+        close(g.numpy(), w.numpy())
+
+
+@pytest.mark.parametrize("batch_first", [False, True], ids=["", "batch-first"])
+@pytest.mark.parametrize("inputs", [SELF, CROSS, APART], ids=["self", "cross", "apart"])
+def test_unbatched(rng, batch_first, inputs):
+    torch, ours, theirs = pair(batch_first=batch_first)
+    keys = L if inputs == SELF else S
+    masks = dict(attn_mask=rng.standard_normal((H, L, keys)), key_padding_mask=rng.standard_normal(keys))
+    arrays = draw(rng, inputs, False, batch=())
+    compare(torch, rng, ours, theirs, arrays, attended(torch, inputs, masks))
+    compare(torch, rng, ours, theirs, arrays, attended(torch, inputs, {}, average_attn_weights=False))
+
+
+@pytest.mark.parametrize("only", [0, 1], ids=["result", "weights"])
+def test_the_gradient_of_one_output(rng, only):
+    torch, ours, theirs = pair()
+    ours.requires_grad_(False)
+    theirs.requires_grad_(False)
+    run = attended(torch, SELF, {}, average_attn_weights=False)
+    compare(torch, rng, ours, theirs, draw(rng, SELF, False), run, only)
+
+
+def test_evaluation_without_a_tape(rng):
+    torch, ours, theirs = pair(batch_first=True)
+    x = rng.standard_normal((N, L, WIDTH))
+    ours.eval()
+    theirs.eval()
+    z = torch.from_numpy(x)
+    with hotloop.no_grad(), torch.no_grad():
+        for got, want in zip(ours(x, x, x), theirs(z, z, z), strict=True):
+            close(got.numpy(), want.numpy(), 1e-13)
+            assert not got.requires_grad
+
+
+def test_a_query_that_sees_no_key_gives_the_bias_of_the_output(rng):
+    _, ours, _ = pair()
+    x = nn.Tensor(rng.standard_normal((L, N, WIDTH)), requires_grad=True)
+    for need in False, True:
+        y, weights = ours(x, x, x, np.array([[True] * L, [False] * L]), need)
+        assert np.array_equal(y.numpy()[:, 0], np.broadcast_to(ours.out_proj.bias.numpy(), (L, WIDTH)))
+        assert weights is None or not weights.numpy()[0].any()
+        y.sum().backward()
+        assert np.isfinite(x.grad).all()
+
+
+def test_dropout_in_training(rng):
+    """The weights that come with the result are those that made it, and gradients go through both."""
+    layer = nn.MultiheadAttention(WIDTH, H, dropout=0.5, dtype=np.float64)
+    x, dy, dw = (
+        rng.standard_normal((L, N, WIDTH)),
+        rng.standard_normal((L, N, WIDTH)),
+        rng.standard_normal((N, H, L, L)),
+    )
+
+    def run(y, weights):
+        return (y * nn.Tensor(dy)).sum() + (weights * nn.Tensor(dw)).sum()
+
+    given = nn.Tensor(x, requires_grad=True)
+    hotloop.manual_seed(1)
+    y, weights = layer(given, given, given, average_attn_weights=False)
+    assert 0.3 < np.mean(weights.numpy() == 0) < 0.7
+    kept = weights.numpy() != 0
+    run(y, weights).backward()
+
+    other = nn.Tensor(x, requires_grad=True)
+    q, k, v = (
+        t.reshape(L, N, H, WIDTH // H).permute(1, 2, 0, 3)
+        for t in F.linear(other, layer.in_proj_weight, layer.in_proj_bias).chunk(3, -1)
+    )
+    composed = F.softmax(q @ k.mT / (WIDTH // H) ** 0.5, -1) * nn.Tensor(kept / 0.5)
+    out = layer.out_proj((composed @ v).permute(2, 0, 1, 3).reshape(L, N, WIDTH))
+    run(out, composed).backward()
+    close(y.numpy(), out.numpy(), 1e-13)
+    close(weights.numpy(), composed.numpy(), 1e-13)
+    close(given.grad, other.grad, 1e-12)
+    hotloop.manual_seed(1)
+    close(layer(x, x, x, need_weights=False)[0].numpy(), y.numpy())
+    layer.eval()
+    assert (layer(x, x, x)[1].numpy() > 0).all()
+
+
+def test_static_keys_and_values(rng):
+    torch, ours, theirs = pair()
+    x, static = rng.standard_normal((L, N, WIDTH)), rng.standard_normal((N * H, S, WIDTH // H))
+
+    def run(layer, given):
+        function = F if isinstance(layer, nn.Module) else torch.nn.functional
+        x, k, v = given
+        weights = layer.in_proj_weight, layer.in_proj_bias, None, None
+        last = layer.out_proj.weight, layer.out_proj.bias
+        return function.multi_head_attention_forward(
+            x, x, x, WIDTH, H, *weights, True, 0.0, *last, static_k=k, static_v=v
+        )
+
+    compare(torch, rng, ours, theirs, [x, static, static[::-1].copy()], run)
+
+
+def test_initial_values():
+    torch = pytest.importorskip("torch")
+    hotloop.manual_seed(0)
+    torch.manual_seed(0)
+    for options in {}, dict(kdim=50, vdim=150), dict(add_bias_kv=True):
+        ours, theirs = nn.MultiheadAttention(100, 4, **options), torch.nn.MultiheadAttention(100, 4, **options)
+        for (name, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+            p, q = p.numpy(), q.detach().numpy()
+            assert p.shape == q.shape and p.std() == pytest.approx(q.std(), rel=0.3), name
+            if "weight" in name:
+                assert abs(p).max() == pytest.approx(abs(q).max(), rel=0.01), name
+
+
+def test_layer_messages(rng):
+    layer = nn.MultiheadAttention(8, 2)
+    x = rng.standard_normal((5, 3, 8)).astype(np.float32)
+    cases = [
+        (ValueError, r"with 3 dimensions, or 2 without a batch, got \(5, 3, 8\), \(5, 8\)", (x, x[:, 0], x), {}),
+        (ValueError, r"query \(..., 8\), got shape \(5, 3, 4\)", (x[..., :4], x, x), {}),
+        (ValueError, r"as many samples of query as of key, got \(5, 2, 8\) and \(5, 3, 8\)", (x[:, :2], x, x), {}),
+        (ValueError, r"same steps and samples, got \(5, 3, 8\), \(4, 3, 8\)", (x, x, x[:4]), {}),
+        (ValueError, r"float32 \(..., 8\), got float64", (x, x, x.astype(np.float64)), {}),
+        (
+            ValueError,
+            r"attn_mask \(L, S\) = \(5, 5\) or .* = \(6, 5, 5\), got shape \(5, 4\)",
+            (x, x, x),
+            dict(attn_mask=x[:, 0, :4]),
+        ),
+        (
+            ValueError,
+            r"key_padding_mask \(N, S\) = \(3, 5\), got shape \(5, 3\)",
+            (x, x, x),
+            dict(key_padding_mask=x[..., 0]),
+        ),
+        (
+            TypeError,
+            "key_padding_mask of bools or floats, got int64",
+            (x, x, x),
+            dict(key_padding_mask=np.ones((3, 5), np.int64)),
+        ),
+    ]
+    for kind, message, args, options in cases:
+        with pytest.raises(kind, match=message):
+            layer(*args, **options)
+    with pytest.raises(ValueError, match="embed_dim as a multiple of num_heads, got 8 and 3"):
+        nn.MultiheadAttention(8, 3)
+    with pytest.raises(ValueError, match=r"dropout of 0 \.\. 1, got -1"):
+        nn.MultiheadAttention(8, 2, dropout=-1)
