@@ -1,0 +1,360 @@
+"""What attention does to tiles of scores in registers: number by number, emitted rather than written out as source.
+
+A tile is a tuple of numbers, whose rows and columns score_tile.Places tells. In the simulator the names come from
+simulated_attention.py, with the same arguments and results.
+"""
+
+import functools
+
+from .ptx import SIMULATOR
+
+if SIMULATOR:
+    from .simulated_attention import (
+        added,
+        column_values,
+        dropped,
+        exponential,
+        exponentials,
+        fetched,
+        gradients,
+        kept_only,
+        laid_down,
+        maxima,
+        packed,
+        scaled,
+        seen,
+        step_products,
+        stored,
+        sums,
+        times,
+    )
+else:
+    from .ptx import _narrowed, _tuple, _wide_type, _widen, intrinsic, ir, types
+    from .ptx_recurrent import _load
+
+    _WORD, _LONG = ir.IntType(32), ir.IntType(64)
+
+    def _long(n):
+        return ir.Constant(_LONG, n)
+
+    class _Array:
+        """An argument that is an array: its first element, and how to make its others."""
+
+        def __init__(self, context, builder, kind, value):
+            self.builder, self.kind, self.value = builder, kind, value
+            self.data = context.make_array(kind)(context, builder, value).data
+
+        def at(self, index):
+            return self.builder.gep(self.data, [index])
+
+    def _function(build, parameters, result):
+        """A device function of `parameters`; build(context, builder, *arguments) gives the values of its result.
+
+        Tuples come to `build` as lists, whole numbers as 64 bits, arrays as _Array.
+        result  (types of the arguments) -> type of an element and how many; None: nothing comes of it
+        """
+
+        def typed(*kinds):
+            made = result(*kinds) if result else None
+            given = types.UniTuple(*made) if made else types.void
+            kinds = tuple(types.int64 if isinstance(kind, types.Integer) else kind for kind in kinds)
+
+            def codegen(context, builder, signature, values):
+                arguments = []
+                for kind, value in zip(signature.args, values, strict=True):
+                    if isinstance(kind, types.Array):
+                        value = _Array(context, builder, kind, value)
+                    elif isinstance(kind, types.BaseTuple):
+                        value = [builder.extract_value(value, i) for i in range(len(kind))]
+                    arguments.append(value)
+                out = build(context, builder, *arguments)
+                return _tuple(context, builder, signature.return_type, out) if made else context.get_dummy_value()
+
+            return given(*kinds), codegen
+
+        scope = {"typed": typed}
+        exec(f"def emitted(typingctx, {parameters}):\n    return typed({parameters})\n", scope)
+        return intrinsic(scope["emitted"])
+
+    def _like_first(kind, *_):
+        return kind.dtype, len(kind)
+
+    def _each(build, parameters):
+        """A function of a tile, and of more, that gives as large a tile."""
+        return _function(build, parameters, _like_first)
+
+    def _call(builder, name, *values):
+        """A function of NVVM or libdevice, of the type of its arguments."""
+        real = values[0].type
+        module = builder.module
+        there = module.globals.get(name)
+        return builder.call(there or ir.Function(module, ir.FunctionType(real, [real] * len(values)), name), values)
+
+    def _is_single(value):
+        return value.type == ir.FloatType()
+
+    def _maximum(builder, a, b):
+        return _call(builder, "llvm.nvvm.fmax.f" if _is_single(a) else "llvm.nvvm.fmax.d", a, b)
+
+    def _power(builder, x):
+        return _call(builder, "llvm.nvvm.ex2.approx.f" if _is_single(x) else "__nv_exp2", x)
+
+    def _lowest(value):
+        return ir.Constant(value.type, float("-inf"))
+
+    @intrinsic
+    def exponential(typingctx, x):
+        """2 ** x"""
+        return x(x), lambda context, builder, signature, args: _power(builder, args[0])
+
+    @functools.cache
+    def maxima(places):
+        """f(tile, tops): the largest of each row and of `tops`."""
+
+        def build(context, builder, x, tops):
+            for value, row in zip(x, places.along(0), strict=True):
+                tops[row] = _maximum(builder, tops[row], value)
+            return tops
+
+        return _function(build, "x, tops", lambda x, tops: (tops.dtype, len(tops)))
+
+    @functools.cache
+    def sums(places):
+        """f(tile, totals): totals and the sum of each row."""
+
+        def build(context, builder, x, totals):
+            for value, row in zip(x, places.along(0), strict=True):
+                totals[row] = builder.fadd(totals[row], value)
+            return totals
+
+        return _function(build, "x, totals", lambda x, totals: (totals.dtype, len(totals)))
+
+    @functools.cache
+    def exponentials(places, axis):
+        """f(tile, bases): 2 ** (x - the base of its row (axis 0) or column (1))."""
+
+        def build(context, builder, x, bases):
+            pairs = zip(x, places.along(axis), strict=True)
+            return [_power(builder, builder.fsub(value, bases[slot])) for value, slot in pairs]
+
+        return _each(build, "x, bases")
+
+    @functools.cache
+    def times(places):
+        """f(tile, factors): each row times its factor."""
+
+        def build(context, builder, x, factors):
+            return [builder.fmul(value, factors[row]) for value, row in zip(x, places.along(0), strict=True)]
+
+        return _each(build, "x, factors")
+
+    @functools.cache
+    def gradients(places, axis):
+        """f(weights, slopes, deltas): weight * (slope - the delta of its row or column)."""
+
+        def build(context, builder, x, slopes, deltas):
+            rows = zip(x, slopes, places.along(axis), strict=True)
+            return [builder.fmul(value, builder.fsub(slope, deltas[slot])) for value, slope, slot in rows]
+
+        return _each(build, "x, slopes, deltas")
+
+    # scaled(tile, factor)
+    scaled = _each(lambda context, builder, x, factor: [builder.fmul(value, factor) for value in x], "x, factor")
+    # added(tile, other, factor): tile + other * factor
+    added = _each(
+        lambda context, builder, x, other, factor: [
+            builder.fma(more, factor, value) for value, more in zip(x, other, strict=True)
+        ],
+        "x, other, factor",
+    )
+    # kept_only(tile, flags): -inf where the flag is not set
+    kept_only = _each(
+        lambda context, builder, x, flags: [
+            builder.select(flag, value, _lowest(value)) for value, flag in zip(x, flags, strict=True)
+        ],
+        "x, flags",
+    )
+
+    @functools.cache
+    def seen(places, turned):
+        """f(tile, row, column, queries, keys, causal): -inf for keys that a query does not see, or that are not there.
+
+        row, column  of the thread's first number; a row is a query, a column a key. turned: the other way round, and
+                     -inf for queries that are not there
+        """
+
+        def build(context, builder, x, row, column, queries, keys, causal):
+            row, column, queries, keys = (builder.trunc(n, _WORD) for n in (row, column, queries, keys))
+            rows = [builder.add(row, ir.Constant(_WORD, n)) for n in places.rows]
+            columns = [builder.add(column, ir.Constant(_WORD, n)) for n in places.columns]
+            limit = queries if turned else keys
+            there = [builder.icmp_signed("<", n, limit) for n in columns]
+            out, free = [], builder.not_(causal)
+            for value, (r, c) in zip(x, places.at, strict=True):
+                behind = builder.icmp_signed("<=", *((rows[r], columns[c]) if turned else (columns[c], rows[r])))
+                ok = builder.and_(there[c], builder.or_(free, behind))
+                out.append(builder.select(ok, value, _lowest(value)))
+            return out
+
+        return _each(build, "x, row, column, queries, keys, causal")
+
+    def _offsets(builder, places, steps, firsts, limits=None):
+        """How far each row and each column lies from an array's beginning; those beyond a limit as the last one."""
+        out = []
+        for step, first, offsets, axis in zip(steps, firsts, (places.rows, places.columns), (0, 1), strict=True):
+            own = []
+            for offset in offsets:
+                n = builder.add(first, _long(offset))
+                if limits:
+                    last = builder.sub(limits[axis], _long(1))
+                    n = builder.select(builder.icmp_signed("<", n, last), n, last)
+                own.append(builder.mul(n, step))
+            out.append(own)
+        return out
+
+    @functools.cache
+    def fetched(places):
+        """f(array, begin, step_row, step_column, row, column, rows, columns): a tile of a matrix by strides.
+
+        What lies beyond the last row or column is some other number of the matrix.
+        """
+
+        def build(context, builder, array, begin, step_row, step_column, row, column, rows, columns):
+            down, across = _offsets(builder, places, (step_row, step_column), (row, column), (rows, columns))
+            down = [builder.add(begin, n) for n in down]
+            found = [builder.load(array.at(builder.add(down[r], across[c]))) for r, c in places.at]
+            return [_widen(context, builder, value, array.kind.dtype) for value in found]
+
+        return _function(
+            build,
+            "array, begin, step_row, step_column, row, column, rows, columns",
+            lambda array, *_: (_wide_type(array.dtype), len(places.at)),
+        )
+
+    @functools.cache
+    def stored(places, count):
+        """f(array, begin, step, row, column, rows, columns, tile): store those that are there.
+
+        Columns lie side by side; `count` neighbours of the tile go at once, which are there together, or none.
+        """
+
+        def build(context, builder, array, begin, step, row, column, rows, columns, tile):
+            down, across = _offsets(builder, places, (step, _long(1)), (row, column))
+            kind = array.kind.dtype
+            for i in range(0, len(tile), count):
+                r, c = places.at[i]
+                inside = builder.and_(
+                    builder.icmp_signed("<", builder.add(row, _long(places.rows[r])), rows),
+                    builder.icmp_signed("<", builder.add(column, _long(places.columns[c])), columns),
+                )
+                source = types.float32 if _is_single(tile[i]) else types.float64
+                with builder.if_then(inside):
+                    narrow = [_narrowed(context, builder, value, source, kind) for value in tile[i : i + count]]
+                    to = array.at(builder.add(builder.add(begin, down[r]), across[c]))
+                    if count == 1:
+                        builder.store(narrow[0], to)
+                        continue
+                    vector = ir.Constant(ir.VectorType(narrow[0].type, count), ir.Undefined)
+                    for lane, value in enumerate(narrow):
+                        vector = builder.insert_element(vector, value, ir.Constant(_WORD, lane))
+                    builder.store(vector, builder.bitcast(to, vector.type.as_pointer())).align = min(
+                        count * kind.bitwidth // 8, 16
+                    )
+            return []
+
+        return _function(build, "array, begin, step, row, column, rows, columns, tile", None)
+
+    @functools.cache
+    def dropped(count):
+        """f(tile, bits, factor): number i times the factor where bit i is set, 0 where it is not."""
+
+        def build(context, builder, x, bits, factor):
+            # two words of 32 bits, whose tests are shorter
+            words = [builder.trunc(builder.lshr(bits, _long(n)), _WORD) for n in (0, 32)]
+            out = []
+            for i, value in enumerate(x):
+                bit = builder.and_(words[i // 32], ir.Constant(_WORD, 1 << i % 32))
+                keep = builder.icmp_unsigned("!=", bit, ir.Constant(_WORD, 0))
+                out.append(builder.select(keep, builder.fmul(value, factor), ir.Constant(value.type, 0.0)))
+            return out
+
+        return _each(build, "x, bits, factor")
+
+    @functools.cache
+    def column_values(places):
+        """f(shared, at): of each of a thread's columns the number at `at` + its distance."""
+
+        def build(context, builder, shared, at):
+            return [builder.load(shared.at(builder.add(at, _long(n)))) for n in places.columns]
+
+        return _function(build, "shared, at", lambda shared, at: (shared.dtype, len(places.columns)))
+
+    @functools.cache
+    def laid_down(places, pitch):
+        """f(shared, at, tile): a tile into rows of `pitch` numbers."""
+
+        def build(context, builder, shared, at, tile):
+            for value, (r, c) in zip(tile, places.at, strict=True):
+                builder.store(value, shared.at(builder.add(at, _long(places.rows[r] * pitch + places.columns[c]))))
+            return []
+
+        return _function(build, "shared, at, tile", None)
+
+    _PACK = {"bf16": "cvt.rn.bf16x2.f32 $0, $2, $1;", "f16": "cvt.rn.f16x2.f32 $0, $2, $1;"}
+
+    @functools.cache
+    def packed(kind, down, across, step):
+        """f(tile): sums of tensor_product(.., down, across) as the rows of the next product, at one step of its depth.
+
+        A step is 16 columns; of TF32 it is 8, and its numbers t and t + 4 are columns 2t and 2t + 1.
+        """
+
+        def build(context, builder, x):
+            out = []
+            for m in range(down):
+                if kind in _PACK:
+                    function = ir.FunctionType(_WORD, [ir.FloatType()] * 2)
+                    assembly = ir.InlineAsm(function, _PACK[kind], "=r,f,f")
+                    first = 4 * (m * 2 * across + 2 * step)
+                    pairs = [(first + i, first + i + 1) for i in (0, 2, 4, 6)]
+                    out += [builder.call(assembly, [x[i], x[j]]) for i, j in pairs]
+                else:
+                    first = 4 * (m * 2 * across + step)
+                    out += [builder.bitcast(x[first + i], _WORD) for i in (0, 2, 1, 3)]
+            return out
+
+        return _function(build, "x", lambda x: (types.uint32, 4 * down))
+
+    @functools.cache
+    def step_products(left, right):
+        """f(sums, shared, at_left, at_right): sums[r, c] + sum over 4 k of left[r, k] * right[k, c].
+
+        left   (count, apart): `count` rows, `apart` elements from one to the next, whose k lie side by side
+        right  (count, apart): columns of the same kind; or (count, apart, width): groups of four columns side by side,
+               `apart` from one to the next and `width` elements from one k to the next
+        """
+
+        def lines(context, builder, shared, at, side):
+            """[line][k]"""
+            count, apart = side[:2]
+            loads = [
+                _load(context, builder, shared.kind, shared.value, builder.add(at, _long(n)))
+                for n in (
+                    [apart * i for i in range(count)]
+                    if len(side) == 2
+                    else [side[2] * k + apart * i for i in range(count // 4) for k in range(4)]
+                )
+            ]
+            if len(side) == 2:
+                return loads
+            return [[loads[4 * (c // 4) + k][c % 4] for k in range(4)] for c in range(count)]
+
+        def build(context, builder, total, shared, at_left, at_right):
+            rows, columns = lines(context, builder, shared, at_left, left), None
+            columns = lines(context, builder, shared, at_right, right)
+            for k in range(4):
+                pairs = [(row[k], column[k]) for row in rows for column in columns]
+                total = [builder.fma(row, column, old) for (row, column), old in zip(pairs, total, strict=True)]
+            return total
+
+        return _each(build, "total, shared, at_left, at_right")
