@@ -28,6 +28,7 @@ from .activations import (
     Tanhshrink,
     Threshold,
 )
+from .additive_attention import AdditiveAttention
 from .attention import MultiheadAttention
 from .batch_norm import (
     BatchNorm1d,
@@ -68,6 +69,7 @@ from .losses import GaussianNLLLoss, HuberLoss, L1Loss, MSELoss, PoissonNLLLoss,
 from .losses_adaptive import AdaptiveLogSoftmaxWithLoss
 from .losses_binary import BCELoss, BCEWithLogitsLoss, KLDivLoss, MultiLabelSoftMarginLoss, SoftMarginLoss
 from .losses_classes import CrossEntropyLoss, LinearCrossEntropyLoss, NLLLoss
+from .losses_ctc import CTCLoss
 from .losses_distance import (
     CosineEmbeddingLoss,
     CosineSimilarity,
@@ -115,6 +117,7 @@ from .pooling import (
     MaxPool3d,
 )
 from .pooling_fractional import FractionalMaxPool2d, FractionalMaxPool3d
+from .positions import LearnedPositionalEncoding, RotaryEmbedding, SinusoidalPositionalEncoding
 from .recurrent import GRU, LSTM, RNN
 from .recurrent_base import RNNBase
 from .recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
@@ -146,6 +149,7 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AdditiveAttention",
     "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
@@ -156,6 +160,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "CTCLoss",
     "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
@@ -218,6 +223,7 @@ __all__ = [
     "LazyInstanceNorm3d",
     "LazyLinear",
     "LeakyReLU",
+    "LearnedPositionalEncoding",
     "Linear",
     "LinearCrossEntropyLoss",
     "LocalResponseNorm",
@@ -261,9 +267,11 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "RotaryEmbedding",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositionalEncoding",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",

@@ -201,6 +201,12 @@ def host_eye(n: int, m: int, dtype) -> np.ndarray:
     return np.eye(n, m, dtype=dtype)
 
 
+def host_waves(rows: int, width: int, base: float, dtype) -> tuple[np.ndarray, np.ndarray]:
+    """cos and sin of p base^(-2 i / width) in row p and column i, (rows, width / 2 rounded up) each."""
+    angles = np.arange(rows)[:, None] * base ** (-np.arange(0, width, 2) / max(width, 1))
+    return np.cos(angles).astype(dtype), np.sin(angles).astype(dtype)
+
+
 def one(shape, dtype, device: str = "cpu"):
     """An array of the number 1, with a single element: what backward begins with."""
     array = empty(shape, dtype, device)

@@ -26,6 +26,7 @@ from .activation_functions import (
     tanhshrink,
     threshold,
 )
+from .additive_attention import additive_attention
 from .attention_functions import scaled_dot_product_attention
 from .attention_heads import multi_head_attention_forward
 from .batch_norm import batch_norm
@@ -46,6 +47,7 @@ from .losses_binary import (
     soft_margin_loss,
 )
 from .losses_classes import cross_entropy, linear_cross_entropy, nll_loss
+from .losses_ctc import ctc_loss
 from .losses_distance import (
     cosine_embedding_loss,
     cosine_similarity,
@@ -76,6 +78,7 @@ from .pooling_functions import (
     max_pool2d,
     max_pool3d,
 )
+from .positions import rotary_embedding
 from .response_norm import local_response_norm
 from .shape import flatten, unflatten
 from .shuffling import channel_shuffle, native_channel_shuffle, pixel_shuffle, pixel_unshuffle
@@ -90,6 +93,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "additive_attention",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -109,6 +113,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -172,6 +177,7 @@ __all__ = [
     "relu",
     "relu6",
     "rms_norm",
+    "rotary_embedding",
     "rrelu",
     "scaled_dot_product_attention",
     "selu",

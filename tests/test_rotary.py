@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers import agree, arguments_of, close, finite_difference, poison, same
-from hotloop.kernels import ref
+from hotloop.kernels import cuda, ref
 
 # (N, L, H, D), pairs: nothing, one, odd, more than a vector and a remainder, all of a row and part of it
 SHAPES = [
@@ -60,6 +60,23 @@ def test_views_of_other_arrays(backend, rng, interleaved):
         )
         view[...] = 0
         assert same(out.base, whole), "a number outside of the view was written"
+
+
+@pytest.mark.parametrize("interleaved", PAIRS)
+def test_in_place(backend, rng, interleaved):
+    x = rng.standard_normal((2, 5, 3, 70)).astype(np.float32)
+    cos, sin = tables(rng, 2, 5, 33, np.float32)
+    want = np.empty_like(x)
+    kernel = backend.kernel("rotary.rotary_forward")
+    if backend.name == "cuda":
+        y = cuda.to_device(x)
+        kernel(y, y, cuda.to_device(cos), cuda.to_device(sin), interleaved)
+        y = cuda.to_host(y)
+    else:
+        y = x.copy()
+        kernel(y, y, cos, sin, interleaved)
+    ref.rotary.rotary_forward(want, x, cos, sin, interleaved)
+    close(y, want)
 
 
 @pytest.mark.parametrize("interleaved", PAIRS)

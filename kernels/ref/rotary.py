@@ -9,7 +9,7 @@ import numpy as np
 def rotary_forward(y, x, cos, sin, interleaved):
     """(y[i], y[j]) = (x[i] cos[p] - x[j] sin[p], x[j] cos[p] + x[i] sin[p]) for pair p of a row; the rest is copied
 
-    y    (N, L, H, D)     [out] [strided]  result; shares no memory with x
+    y    (N, L, H, D)     [out] [strided]  result; x itself, or other memory than x
     x    (N, L, H, D)     [strided]        rows of D numbers, queries or keys: H heads at each of L steps
     cos  (B, L, P) any                     of the angles; B is N or 1: the same for all samples. 2 P is at most D
     sin  (B, L, P) any                     likewise
@@ -27,7 +27,7 @@ def rotary_forward(y, x, cos, sin, interleaved):
 def rotary_backward(dx, dy, cos, sin, interleaved):
     """The gradient of rotary_forward: dy turned back, the rest copied.
 
-    dx   (N, L, H, D)     [out] [strided]  gradient of x; shares no memory with dy
+    dx   (N, L, H, D)     [out] [strided]  gradient of x; dy itself, or other memory than dy
     dy   (N, L, H, D)     [strided]        gradient of y
     cos  (B, L, P) any                     as rotary_forward had it
     sin  (B, L, P) any                     as rotary_forward had it
@@ -58,6 +58,5 @@ def turn(y, x, cos, sin, interleaved):
     else:
         first, second = np.s_[..., :pairs], np.s_[..., pairs : 2 * pairs]
     c, s = cos[:, :, None], sin[:, :, None]
-    y[first] = x[first] * c - x[second] * s
-    y[second] = x[second] * c + x[first] * s
+    y[first], y[second] = x[first] * c - x[second] * s, x[second] * c + x[first] * s
     y[..., 2 * pairs :] = x[..., 2 * pairs :]
