@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from . import jit, state
 
 # slots: the one of float32; float64's follows
-PRODUCT, TILES, DOTS, CONVOLVE, ATTENTION, ATTENTION_GRADIENT = 0, 2, 4, 6, 8, 10
+PRODUCT, TILES, DOTS, CONVOLVE, ATTENTION, ATTENTION_GRADIENT, ATTENTION_TILES = range(0, 14, 2)
 FUNCTIONS = (
     "product.product_32",
     "product.product_64",
@@ -33,6 +33,8 @@ FUNCTIONS = (
     "attention_forward.attention_64",
     "attention_backward.attention_gradient_32",
     "attention_backward.attention_gradient_64",
+    "attention_tiles.attention_tiles_32",
+    "attention_tiles.attention_tiles_64",
 )
 
 _i64 = ir.IntType(64)

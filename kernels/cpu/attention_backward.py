@@ -17,17 +17,22 @@ from ..jit import compiled, parallel_for, scratch, standalone
 from .attention_blocks import (
     by_row,
     copy_rows,
+    count_tiles,
     line,
+    lying_size,
     panels_size,
     prepare_products,
     product,
     row_size,
     rows_size,
+    turn_columns,
     turn_rows,
     turned,
 )
 from .attention_problem import Heads, table_at, told_heads, told_options
-from .attention_rows import dot, finish_scores, score_gradient, softmax_from
+from .attention_rows import finish_scores, score_gradient, softmax_from
+from .attention_tiles import ahead, forget, remember, spread
+from .attention_vectors import row_copy, row_dot
 from .pack import address_of
 
 KEYS = 256  # in a block
@@ -42,17 +47,17 @@ def _at(heads, n, h, l, itemsize):
 
 
 @compiled
-def _deltas(deltas, n, g, dy, y, p, dp, sizes):
-    """sum(dy y) + sum(dp p) of each row of queries."""
-    share, item = sizes.h // sizes.g, deltas.itemsize
-    for at in range(deltas.size):
-        h, l = g * share + at // sizes.l, at % sizes.l
-        slopes, result = line(_at(dy, n, h, l, item), sizes.e, deltas), line(_at(y, n, h, l, item), sizes.e, deltas)
-        total = dot(slopes, result)
+def _deltas(deltas, place, dy, y, p, dp, sizes):
+    """sum(dy y) + sum(dp p) of each row of a block of queries."""
+    n, h, first_query, queries = place
+    zero = deltas.dtype.type(0)
+    for i in range(queries):
+        l, item = first_query + i, deltas.itemsize
+        total = row_dot(zero, _at(dy, n, h, l, item), _at(y, n, h, l, item), sizes.e)
         if dp:
             first = ((n * sizes.h + h) * sizes.l + l) * sizes.s * item
-            total += dot(line(dp + first, sizes.s, deltas), line(p + first, sizes.s, deltas))
-        deltas[at] = total
+            total += row_dot(zero, dp + first, p + first, sizes.s)
+        deltas[i] = total
 
 
 @compiled
@@ -61,6 +66,7 @@ def _weights_and_slopes(like, weights, slopes, size, place, block, saved, sizes,
     n, h, first_query, queries = place
     first_key, columns = block
     lse, p, dp, dscores = saved
+    one = like.dtype.type(1)
     for i in range(queries):
         l = first_query + i
         seen = min(columns, max(0, l + 1 - first_key)) if options.causal else columns
@@ -72,18 +78,14 @@ def _weights_and_slopes(like, weights, slopes, size, place, block, saved, sizes,
         whole[seen:] = 0
         whole_slopes[seen:] = 0
         if p:
-            kept = line(p + first * like.itemsize, seen, like)
-            for j in range(seen):
-                row[j] = kept[j]
+            row_copy(one, address_of(row), p + first * like.itemsize, seen)
         else:
             finish_scores(row, options, n, h, l, first_key)
             softmax_from(row, lse[number])
         of_p = line(dp + first * like.itemsize, seen if dp else 0, like)
-        score_gradient(row, slope, deltas[i], of_p, options, first)
+        score_gradient(row, slope, deltas[i], sizes.s <= KEYS, of_p, options, first)
         if dscores:
-            out = line(dscores + first * like.itemsize, seen, like)
-            for j in range(seen):
-                out[j] = slope[j]
+            row_copy(one, dscores + first * like.itemsize, address_of(slope), seen)
 
 
 @compiled
@@ -93,35 +95,81 @@ def _clear(like, heads, n, h, first, rows, columns):
 
 
 @compiled
-def _keys(begin, end, like, n, g, dq, gradients, heads, saved, sizes, options):
-    """Keys begin .. end of one head of keys, and what they bring to dq."""
-    dk, dv, dy, y = gradients
-    q, k, v = heads
-    _, p, dp, _ = saved
+def _look_ahead(like, regions, unit, units, parts, grain, at, l, first_key, end, arrays, p, sizes, work):
+    """What comes after a block of queries, rows `at` of the unit: the next block, and some of the next keys."""
+    dq, dk, dv, dy, y, q, k, v = arrays
     item, share = like.itemsize, sizes.h // sizes.g
+    rows = share * sizes.l
+    forget(regions)
+    key, follower = first_key + KEYS, unit
+    if key >= end:
+        key, follower = (unit + 1) % parts * grain, unit + 1
+    count = min(QUERIES, sizes.l - l)
+    block, block_key, following = unit, first_key, at + count
+    if following >= rows:
+        block, block_key, following = follower, key, 0
+    if block < units:
+        n, g = block // parts // sizes.g, block // parts % sizes.g
+        h, l = g * share + following // sizes.l, following % sizes.l
+        count = min(QUERIES, sizes.l - l)
+        if p:
+            first = p + (((n * sizes.h + h) * sizes.l + l) * sizes.s + block_key) * item
+            remember(regions, first, sizes.s * item, count, min(KEYS, sizes.s - block_key) * item)
+        remember(regions, _at(q, n, h, l, item), q.row * item, count, sizes.d * item)
+        remember(regions, _at(dy, n, h, l, item), dy.row * item, count, sizes.e * item)
+        remember(regions, _at(dq, n, h, l, item), dq.row * item, count, sizes.d * item)
+        if sizes.s > KEYS:
+            remember(regions, _at(y, n, h, l, item), y.row * item, count, sizes.e * item)
+    if follower < units:
+        n, g = follower // parts // sizes.g, follower // parts % sizes.g
+        count = min(KEYS, sizes.s - key)
+        # each block of queries brings its share of them
+        low, high = count * at // rows, count * min(at + QUERIES, rows) // rows
+        for heads, columns in ((k, sizes.d), (v, sizes.e), (dk, sizes.d), (dv, sizes.e)):
+            remember(regions, _at(heads, n, g, key + low, item), heads.row * item, high - low, columns * item)
+    spread(regions, work)
+
+
+@compiled
+def _unit(like, unit, units, parts, grain, arrays, saved, sizes, options):
+    """Some keys of one head, and what they bring to dq."""
+    dq, dk, dv, dy, y, q, k, v = arrays
+    _, p, dp, _ = saved
+    regions = ahead()
+    item, share = like.itemsize, sizes.h // sizes.g
+    n, g = unit // parts // sizes.g, unit // parts % sizes.g
+    begin = unit % parts * grain
+    end = min(sizes.s, begin + grain)
+    rows = share * sizes.l
     one, scale = like.dtype.type(1), like.dtype.type(options.scale)
     d_size, e_size = row_size(sizes.d, like), row_size(sizes.e, like)
     most, tall = min(KEYS, end - begin), min(QUERIES, sizes.l)
     score_size = row_size(most, like)
     block = rows_size(tall, most, like)
-    parts = (
+    sections = (
         0 if p else panels_size(most, sizes.d, like),
         panels_size(most, sizes.e, like),
         rows_size(most, sizes.d, like),
+        0 if p else lying_size(tall, sizes.d, like),
+        lying_size(tall, sizes.e, like),
         rows_size(tall, sizes.d, like),
         rows_size(tall, sizes.e, like),
-        share * sizes.l,
+        block,
+        block,
     )
-    memory = scratch(0, parts[0] + parts[1] + parts[2] + parts[3] + parts[4] + parts[5] + 2 * block, like)
-    turned_keys = address_of(memory)
-    turned_values = turned_keys + parts[0] * item
-    keys = turned_values + parts[1] * item
-    queries_copy = keys + parts[2] * item
-    dy_copy = queries_copy + parts[3] * item
-    weights = dy_copy + parts[4] * item
+    total = rows
+    for section in sections:
+        total += section
+    turned_keys = address_of(scratch(0, total, like))
+    turned_values = turned_keys + sections[0] * item
+    keys = turned_values + sections[1] * item
+    turned_queries = keys + sections[2] * item
+    turned_dy = turned_queries + sections[3] * item
+    queries_copy = turned_dy + sections[4] * item
+    dy_copy = queries_copy + sections[5] * item
+    weights = dy_copy + sections[6] * item
     slopes = weights + block * item
-    deltas = line(slopes + block * item, parts[5], like)
-    _deltas(deltas, n, g, dy, y, p, dp, sizes)
+    deltas = line(slopes + block * item, rows, like)
     # what no block of keys and queries reaches
     if begin > 0 or sizes.s == 0:
         for h in range(g * share, (g + 1) * share):
@@ -129,52 +177,60 @@ def _keys(begin, end, like, n, g, dq, gradients, heads, saved, sizes, options):
     for first_key in range(begin, end, KEYS):
         columns = min(KEYS, end - first_key)
         if not p:
-            turn_rows(like, turned_keys, _at(k, n, g, first_key, item), k.row, columns, sizes.d)
-        turn_rows(like, turned_values, _at(v, n, g, first_key, item), v.row, columns, sizes.e)
+            turn_columns(like, turned_keys, _at(k, n, g, first_key, item), k.row, columns, sizes.d)
+        turn_columns(like, turned_values, _at(v, n, g, first_key, item), v.row, columns, sizes.e)
         copy_rows(like, keys, _at(k, n, g, first_key, item), k.row, columns, sizes.d, scale)
-        add = options.causal or share * sizes.l == 0
+        add = options.causal or rows == 0
         if add:
             _clear(like, dk, n, g, first_key, columns, sizes.d)
             _clear(like, dv, n, g, first_key, columns, sizes.e)
-        for h in range(g * share, (g + 1) * share):
-            for l in range(0, sizes.l, QUERIES):
-                queries = min(QUERIES, sizes.l - l)
-                seen = min(columns, l + queries - first_key) if options.causal else columns
-                if seen <= 0:
-                    continue
-                copy_rows(like, queries_copy, _at(q, n, h, l, item), q.row, queries, sizes.d, scale)
-                copy_rows(like, dy_copy, _at(dy, n, h, l, item), dy.row, queries, sizes.e, one)
-                if not p:
-                    operand = turned(like, turned_keys, sizes.d)
-                    product(like, queries, seen, sizes.d, queries_copy, d_size, 1, operand, weights, score_size, False)
-                operand = turned(like, turned_values, sizes.e)
-                product(like, queries, seen, sizes.e, dy_copy, e_size, 1, operand, slopes, score_size, False)
-                first = (h - g * share) * sizes.l + l
-                rest, place = deltas[first : first + queries], (n, h, l, queries)
-                _weights_and_slopes(
-                    like, weights, slopes, score_size, place, (first_key, seen), saved, sizes, options, rest
-                )
-                operand, out = by_row(like, dy_copy, e_size), _at(dv, n, g, first_key, item)
-                product(like, seen, sizes.e, queries, weights, 1, score_size, operand, out, dv.row, add)
-                operand, out = by_row(like, queries_copy, d_size), _at(dk, n, g, first_key, item)
-                product(like, seen, sizes.d, queries, slopes, 1, score_size, operand, out, dk.row, add)
-                operand, out = by_row(like, keys, d_size), _at(dq, n, h, l, item)
-                into = begin > 0 or first_key > begin
-                product(like, queries, sizes.d, seen, slopes, score_size, 1, operand, out, dq.row, into)
-                add = True
+        at = 0
+        while at < rows:
+            h, l = g * share + at // sizes.l, at % sizes.l
+            count = min(QUERIES, sizes.l - l)
+            place, rest = (n, h, l, count), deltas[at : at + count]
+            at += count
+            if sizes.s > KEYS and first_key == begin:
+                _deltas(rest, place, dy, y, p, dp, sizes)
+            seen = min(columns, l + count - first_key) if options.causal else columns
+            if seen <= 0:
+                continue
+            work = count_tiles(like, count, seen) * (1 if p else 2) + count_tiles(like, count, sizes.d)
+            work += count_tiles(like, seen, sizes.d) + count_tiles(like, seen, sizes.e)
+            _look_ahead(like, regions, unit, units, parts, grain, at - count, l, first_key, end, arrays, p, sizes, work)
+            row, slope = _at(q, n, h, l, item), _at(dy, n, h, l, item)
+            copy_rows(like, queries_copy, row, q.row, count, sizes.d, scale)
+            copy_rows(like, dy_copy, slope, dy.row, count, sizes.e, one)
+            if not p:
+                turn_rows(like, turned_queries, row, q.row, count, sizes.d, scale)
+                operand = turned(like, turned_keys, sizes.d)
+                product(like, count, seen, sizes.d, turned_queries, 0, 0, operand, weights, score_size, False, regions)
+            turn_rows(like, turned_dy, slope, dy.row, count, sizes.e, one)
+            operand = turned(like, turned_values, sizes.e)
+            product(like, count, seen, sizes.e, turned_dy, 0, 0, operand, slopes, score_size, False, regions)
+            _weights_and_slopes(
+                like, weights, slopes, score_size, place, (first_key, seen), saved, sizes, options, rest
+            )
+            operand, out = by_row(like, dy_copy, e_size), _at(dv, n, g, first_key, item)
+            product(like, seen, sizes.e, count, weights, 1, score_size, operand, out, dv.row, add, regions)
+            operand, out = by_row(like, queries_copy, d_size), _at(dk, n, g, first_key, item)
+            product(like, seen, sizes.d, count, slopes, 1, score_size, operand, out, dk.row, add, regions)
+            operand, out = by_row(like, keys, d_size), _at(dq, n, h, l, item)
+            into = begin > 0 or first_key > begin
+            product(like, count, sizes.d, seen, slopes, score_size, 1, operand, out, dq.row, into, regions)
+            add = True
 
 
 @compiled
-def _units(begin, end, like, parts, grain, dq, partial, gradients, heads, saved, sizes, options):
+def _units(begin, end, like, units, parts, grain, partial, arrays, saved, sizes, options):
+    dq, dk, dv, dy, y, q, k, v = arrays
     for unit in range(begin, end):
-        pair, part = unit // parts, unit % parts
-        first = part * grain
-        n, g = pair // sizes.g, pair % sizes.g
         own = dq
         if parts > 1:
             count = sizes.n * sizes.h * sizes.l * sizes.d * like.itemsize
-            own = Heads(partial + part * count, sizes.h * sizes.l * sizes.d, sizes.l * sizes.d, sizes.d)
-        _keys(first, min(sizes.s, first + grain), like, n, g, own, gradients, heads, saved, sizes, options)
+            address = partial + unit % parts * count
+            own = Heads(address, sizes.h * sizes.l * sizes.d, sizes.l * sizes.d, sizes.d)
+        _unit(like, unit, units, parts, grain, (own, dk, dv, dy, y, q, k, v), saved, sizes, options)
 
 
 @compiled
@@ -209,8 +265,8 @@ def _gradient(like, address):
     grain = (blocks + min(blocks, (UNITS + pairs - 1) // pairs) - 1) // min(blocks, (UNITS + pairs - 1) // pairs) * KEYS
     parts = max(1, (sizes.s + grain - 1) // grain)
     partial = address_of(scratch(PARTIAL, parts * rows * sizes.d if parts > 1 else 0, like))
-    gradients = dk, dv, dy, y
-    parallel_for(_units, pairs * parts, 1, (like, parts, grain, dq, partial, gradients, heads, saved, sizes, options))
+    arrays, units = (dq, dk, dv, dy, y, *heads), pairs * parts
+    parallel_for(_units, units, 1, (like, units, parts, grain, partial, arrays, saved, sizes, options))
     if parts > 1:
         parallel_for(_add_parts, rows, max(1, 16384 // max(1, sizes.d)), (like, parts, dq, partial, sizes))
 

@@ -9,12 +9,13 @@ import numba
 from .. import shared
 from ..jit import compiled
 from ..state import as_pointer
+from .attention_tiles import LINE, attention_tiles
+from .attention_vectors import row_copy
 from .pack import BY_LINE, Matrix, Panels, pack_panel, panel_size, panel_width
 from .target import ROWS
-from .tile import ADD, HEIGHTS
-from .tiles import tiles
+from .tile import HEIGHTS
 
-LINE = 64  # bytes
+LOW = HEIGHTS[len(HEIGHTS) // 2]  # rows of a lower tile
 
 
 @compiled
@@ -45,23 +46,46 @@ def panels_size(lines, depth, like):
 
 
 @compiled
-def copy_rows(like, target, source, stride, rows, columns, scale):
-    size = row_size(columns, like)
-    for i in range(rows):
-        to = line(target + i * size * like.itemsize, columns, like)
-        row = line(source + i * stride * like.itemsize, columns, like)
-        for j in range(columns):
-            to[j] = scale * row[j]
+def lying_size(rows, depth, like):
+    """Elements of an operand A of so many rows in panels."""
+    return (rows // ROWS + 2) * panel_size(ROWS, depth) + 2 * LINE
 
 
 @compiled
-def turn_rows(like, target, source, stride, rows, columns):
-    """Rows as the columns of an operand B, in panels."""
-    width = panel_width(like)
+def copy_rows(like, target, source, stride, rows, columns, scale):
+    size = row_size(columns, like)
+    for i in range(rows):
+        row_copy(scale, target + i * size * like.itemsize, source + i * stride * like.itemsize, columns)
+
+
+@compiled
+def _turn(like, target, width, source, stride, rows, columns):
     operand = Matrix(line(source, max(0, rows - 1) * stride + columns, like), stride, rows, BY_LINE)
-    panels = line(target, panels_size(rows, columns, like), like)
+    size = panel_size(width, columns)
+    panels = line(target, (rows + width - 1) // width * size, like)
     for first in range(0, rows, width):
-        pack_panel(panels, first // width * panel_size(width, columns), width, operand, first, 0, columns)
+        pack_panel(panels, first // width * size, width, operand, first, 0, columns)
+    return size * ((rows + width - 1) // width)
+
+
+@compiled
+def turn_columns(like, target, source, stride, rows, columns):
+    """Rows as the columns of an operand B, in panels."""
+    _turn(like, target, panel_width(like), source, stride, rows, columns)
+
+
+@compiled
+def turn_rows(like, target, source, stride, rows, columns, scale):
+    """Rows as those of an operand A, scaled, in panels of the tiles that `product` makes of so many."""
+    split = _split(rows)
+    size = _turn(like, target, ROWS, source, stride, split, columns)
+    if split < rows:
+        source += split * stride * like.itemsize
+        size += _turn(like, target + size * like.itemsize, LOW, source, stride, rows - split, columns)
+    panels = line(target, size, like)
+    if scale != 1:
+        for i in range(size):
+            panels[i] *= scale
 
 
 @compiled
@@ -77,8 +101,15 @@ def by_row(like, address, size):
 
 
 @compiled
-def product(like, m, n, depth, a, a_line, a_step, b, c, ldc, add):
-    """c (+)= a b; a and c are addresses, b Panels."""
+def _split(m):
+    """Rows in tall tiles. Of one or two rows beyond the last whole tile, two lower tiles make less."""
+    rest = m % ROWS
+    return m - rest - ROWS if 0 < rest <= 2 * LOW - ROWS and m > ROWS else m
+
+
+@compiled
+def product(like, m, n, depth, a, a_line, a_step, b, c, ldc, add, regions):
+    """c (+)= a b; a and c are addresses, b Panels; a_line 0: a lies in the panels of turn_rows."""
     if m == 0 or n == 0:
         return
     if depth == 0:
@@ -86,20 +117,25 @@ def product(like, m, n, depth, a, a_line, a_step, b, c, ldc, add):
             for i in range(m):
                 line(c + i * ldc * like.itemsize, n, like)[:] = 0
         return
-    # of one row beyond the last whole tile two lower tiles make less
-    low = HEIGHTS[len(HEIGHTS) // 2]
-    rest = m % ROWS
-    split = m - rest - ROWS if 0 < rest <= 2 * low - ROWS and m > ROWS else m
-    start = ADD if add else 0
+    split = _split(m)
+    tall, low = Panels(a, ROWS * a_line, a_line, a_step), Panels(a, LOW * a_line, a_line, a_step)
+    after = split * a_line
+    if a_line == 0:
+        tall, low = Panels(a, panel_size(ROWS, depth), 1, ROWS), Panels(a, panel_size(LOW, depth), 1, LOW)
+        after = split // ROWS * tall.panel
     if split:
-        operand = Panels(a, ROWS * a_line, a_line, a_step)
-        tiles(like, (0, split, 0, n), depth, ROWS, operand, b, c, ldc, start, 0, False)
+        attention_tiles(like, split, n, depth, ROWS, tall, b, c, ldc, add, regions)
     if split < m:
-        operand = Panels(a + split * a_line * like.itemsize, low * a_line, a_line, a_step)
-        corner = c + split * ldc * like.itemsize
-        tiles(like, (0, m - split, 0, n), depth, low, operand, b, corner, ldc, start, 0, False)
+        low = Panels(a + after * like.itemsize, low.panel, low.line, low.step)
+        attention_tiles(like, m - split, n, depth, LOW, low, b, c + split * ldc * like.itemsize, ldc, add, regions)
 
 
 @compiled
 def prepare_products(like):
-    shared.prepare(shared.TILES if like.itemsize == 4 else shared.TILES + 1)
+    shared.prepare(shared.ATTENTION_TILES if like.itemsize == 4 else shared.ATTENTION_TILES + 1)
+
+
+@compiled
+def count_tiles(like, m, n):
+    width = panel_width(like)
+    return ((m + ROWS - 1) // ROWS) * ((n + width - 1) // width)

@@ -19,17 +19,22 @@ from ..jit import compiled, parallel_for, scratch, standalone
 from .attention_blocks import (
     by_row,
     copy_rows,
+    count_tiles,
     line,
+    lying_size,
     panels_size,
     prepare_products,
     product,
     row_size,
     rows_size,
+    turn_columns,
     turn_rows,
     turned,
 )
 from .attention_problem import table_at, told_heads, told_options
-from .attention_rows import drawn, drop, exponentials, finish_scores, largest, softmax_from
+from .attention_rows import drawn, drop, finish_scores, softmax_from
+from .attention_tiles import ahead, forget, remember, spread
+from .attention_vectors import row_copy, row_exp, row_max
 from .pack import address_of
 from .vecmath import exp_below, log
 
@@ -61,26 +66,22 @@ def _weigh(like, scores, size, place, block, arrays, sizes, options, totals):
         whole[seen:] = 0
         finish_scores(row, options, n, h, l, first_key)
         if several and p:
-            kept = line(p + (number * sizes.s + first_key) * like.itemsize, seen, like)
-            for j in range(seen):
-                kept[j] = row[j]
+            row_copy(one, p + (number * sizes.s + first_key) * like.itemsize, address_of(row), seen)
         before = lse[number] if first_key else like.dtype.type(-math.inf)
-        top = largest(row)
+        top = row_max(one, address_of(row), seen)
         top = before if before > top else top
         shift = like.dtype.type(0) if top == -math.inf else top
-        total = exponentials(row, shift)
+        total = row_exp(shift, address_of(row), seen)
         if first_key:
             factor = exp_below(before - shift)
             total += factor * totals[i]
-            out = line(_at(y, n, h, l, like.itemsize), sizes.e, like)
-            for j in range(sizes.e):
-                out[j] *= factor
+            out = _at(y, n, h, l, like.itemsize)
+            row_copy(factor, out, out, sizes.e)
         lse[number], totals[i] = top, total
         if p and not several:
             kept = line(p + number * sizes.s * like.itemsize, sizes.s, like)
             inverse = like.dtype.type(0) if total == 0 else one / total
-            for j in range(seen):
-                kept[j] = inverse * row[j]
+            row_copy(inverse, address_of(kept), address_of(row), seen)
             kept[seen:] = 0
         if options.below:
             words = drawn(options, number * sizes.s + first_key, seen)
@@ -92,15 +93,16 @@ def _finish(like, place, arrays, sizes, options, totals):
     """Divide by the sums: rows that no further block of keys will touch."""
     n, h, first_query, queries = place
     y, lse, p = arrays
+    first, zero, kept = (n * sizes.h + h) * sizes.l + first_query, like.dtype.type(0), like.dtype.type(options.kept)
+    sums = lse[first : first + queries]
+    for i in range(queries):
+        sums[i] += log(totals[i])
+        totals[i] = zero if totals[i] == 0 else kept / totals[i]
     for i in range(queries):
         l = first_query + i
-        number = (n * sizes.h + h) * sizes.l + l
-        total = totals[i]
-        inverse = like.dtype.type(0) if total == 0 else like.dtype.type(options.kept) / total
-        out = line(_at(y, n, h, l, like.itemsize), sizes.e, like)
-        for j in range(sizes.e):
-            out[j] *= inverse
-        lse[number] += log(total)
+        number = first + i
+        out = _at(y, n, h, l, like.itemsize)
+        row_copy(totals[i], out, out, sizes.e)
         if p and sizes.s > KEYS:
             kept = line(p + number * sizes.s * like.itemsize, sizes.s, like)
             seen = min(sizes.s, l + 1) if options.causal else sizes.s
@@ -109,57 +111,94 @@ def _finish(like, place, arrays, sizes, options, totals):
 
 
 @compiled
-def _queries(begin, end, like, n, g, arrays, heads, sizes, options):
-    """Rows begin .. end of the queries of one head of keys: heads of queries one after the other."""
+def _look_ahead(like, regions, unit, units, parts, grain, at, end, first_key, heads, arrays, sizes, work):
+    """What comes after the block of queries at `at`: the next block, and some of the next keys and values."""
     q, k, v = heads
-    y = arrays[0]
+    y, _, p = arrays
     item, share = like.itemsize, sizes.h // sizes.g
-    d_size, e_size = row_size(sizes.d, like), row_size(sizes.e, like)
+    forget(regions)
+    # the keys that come next, and the block of queries that does: of this unit, or of the one that follows
+    key, follower, following = first_key + KEYS, unit, at + QUERIES
+    if key >= sizes.s:
+        key, follower = 0, unit + 1
+    block, begin = unit, unit % parts * grain
+    if following >= end:
+        block, following = follower, follower % parts * grain
+    if block < units:
+        n, g = block // parts // sizes.g, block // parts % sizes.g
+        h, l = g * share + following // sizes.l, following % sizes.l
+        count = min(QUERIES, sizes.l - l)
+        remember(regions, _at(q, n, h, l, item), q.row * item, count, sizes.d * item)
+        remember(regions, _at(y, n, h, l, item), y.row * item, count, sizes.e * item)
+        if p and sizes.s <= KEYS:
+            size = sizes.s * item
+            remember(regions, p + ((n * sizes.h + h) * sizes.l + l) * size, size, count, size)
+    if follower < units:
+        n, g = follower // parts // sizes.g, follower // parts % sizes.g
+        count = min(KEYS, sizes.s - key)
+        # each block of queries brings its share of them
+        low = count * (at - begin) // (end - begin)
+        high = count * (min(at + QUERIES, end) - begin) // (end - begin)
+        remember(regions, _at(k, n, g, key + low, item), k.row * item, high - low, sizes.d * item)
+        remember(regions, _at(v, n, g, key + low, item), v.row * item, high - low, sizes.e * item)
+    spread(regions, work)
+
+
+@compiled
+def _unit(like, unit, units, parts, grain, arrays, heads, sizes, options):
+    """Some queries of one head of keys: heads of queries one after the other."""
+    q, k, v = heads
+    y, regions = arrays[0], ahead()
+    item, share = like.itemsize, sizes.h // sizes.g
+    n, g = unit // parts // sizes.g, unit // parts % sizes.g
+    begin = unit % parts * grain
+    end = min(share * sizes.l, begin + grain)
+    e_size = row_size(sizes.e, like)
     most = min(KEYS, sizes.s)
     score_size = row_size(most, like)
-    parts = (
+    sections = (
         panels_size(most, sizes.d, like),
         rows_size(most, sizes.e, like),
-        rows_size(QUERIES, sizes.d, like),
+        lying_size(QUERIES, sizes.d, like),
         rows_size(QUERIES, most, like),
     )
-    memory = scratch(0, parts[0] + parts[1] + parts[2] + parts[3] + end - begin, like)
+    memory = scratch(0, sections[0] + sections[1] + sections[2] + sections[3] + end - begin, like)
     keys = address_of(memory)
-    values = keys + parts[0] * item
-    copy = values + parts[1] * item
-    scores = copy + parts[2] * item
-    totals = line(scores + parts[3] * item, end - begin, like)
+    values = keys + sections[0] * item
+    queries = values + sections[1] * item
+    scores = queries + sections[2] * item
+    totals = line(scores + sections[3] * item, end - begin, like)
     for first_key in range(0, max(1, sizes.s), KEYS):
         columns = min(KEYS, sizes.s - first_key)
-        turn_rows(like, keys, _at(k, n, g, first_key, item), k.row, columns, sizes.d)
+        turn_columns(like, keys, _at(k, n, g, first_key, item), k.row, columns, sizes.d)
         copy_rows(like, values, _at(v, n, g, first_key, item), v.row, columns, sizes.e, like.dtype.type(1))
         at = begin
         while at < end:
             h, l = g * share + at // sizes.l, at % sizes.l
-            queries = min(QUERIES, sizes.l - l, end - at)
+            count = min(QUERIES, sizes.l - l, end - at)
             # keys that some query of the block may see
-            seen = min(columns, l + queries - first_key) if options.causal else columns
+            seen = min(columns, l + count - first_key) if options.causal else columns
             if seen > 0 or first_key == 0:
-                place, rest = (n, h, l, queries), totals[at - begin : at - begin + queries]
-                copy_rows(like, copy, _at(q, n, h, l, item), q.row, queries, sizes.d, like.dtype.type(options.scale))
+                place, rest = (n, h, l, count), totals[at - begin : at - begin + count]
+                work = count_tiles(like, count, seen) + count_tiles(like, count, sizes.e)
+                _look_ahead(like, regions, unit, units, parts, grain, at, end, first_key, heads, arrays, sizes, work)
+                turn_rows(like, queries, _at(q, n, h, l, item), q.row, count, sizes.d, like.dtype.type(options.scale))
                 operand = turned(like, keys, sizes.d)
-                product(like, queries, seen, sizes.d, copy, d_size, 1, operand, scores, score_size, False)
+                product(like, count, seen, sizes.d, queries, 0, 0, operand, scores, score_size, False, regions)
                 _weigh(like, scores, score_size, place, (first_key, seen), arrays, sizes, options, rest)
-                out, weighted = _at(y, n, h, l, item), by_row(like, values, e_size)
-                product(like, queries, sizes.e, seen, scores, score_size, 1, weighted, out, y.row, first_key > 0)
+                out, operand = _at(y, n, h, l, item), by_row(like, values, e_size)
+                add = first_key > 0
+                product(like, count, sizes.e, seen, scores, score_size, 1, operand, out, y.row, add, regions)
                 following = first_key + KEYS
-                if following >= sizes.s or (options.causal and l + queries <= following):
+                if following >= sizes.s or (options.causal and l + count <= following):
                     _finish(like, place, arrays, sizes, options, rest)
-            at += queries
+            at += count
 
 
 @compiled
-def _units(begin, end, like, parts, grain, arrays, heads, sizes, options):
-    rows = sizes.h // sizes.g * sizes.l
+def _units(begin, end, like, units, parts, grain, arrays, heads, sizes, options):
     for unit in range(begin, end):
-        pair, part = unit // parts, unit % parts
-        first = part * grain
-        _queries(first, min(rows, first + grain), like, pair // sizes.g, pair % sizes.g, arrays, heads, sizes, options)
+        _unit(like, unit, units, parts, grain, arrays, heads, sizes, options)
 
 
 @compiled
@@ -177,7 +216,8 @@ def _attention(like, address):
     blocks = (rows + QUERIES - 1) // QUERIES
     grain = (blocks + parts - 1) // parts * QUERIES
     parts = (rows + grain - 1) // grain
-    parallel_for(_units, pairs * parts, 1, (like, parts, grain, (y, lse, t[39]), heads, sizes, options))
+    units = pairs * parts
+    parallel_for(_units, units, 1, (like, units, parts, grain, (y, lse, t[39]), heads, sizes, options))
 
 
 @standalone

@@ -8,9 +8,9 @@ import numpy as np
 from ..jit import compiled
 from ..state import as_pointer, scratch_address
 from .attention_blocks import line
+from .attention_vectors import row_dot, row_exp, row_gradient
+from .pack import address_of
 from .random import fill_words
-from .vecbits import from_order, order
-from .vecmath import exp_below
 
 WORDS_SLOT = 1  # scratch: words of dropout
 _ZERO = np.uint64(0)
@@ -56,34 +56,12 @@ def finish_scores(row, options, n, h, l, first):
 
 
 @compiled
-def largest(row):
-    """A NaN may be passed over: its exponential is NaN all the same."""
-    top = order(row.dtype.type(-math.inf))
-    for j in range(row.size):
-        k = order(row[j])
-        top = k if k > top else top
-    return from_order(top)
-
-
-@compiled
-def exponentials(row, shift):
-    """row = exp(row - shift); their sum."""
-    total = row.dtype.type(0)
-    for j in range(row.size):
-        e = exp_below(row[j] - shift)
-        row[j] = e
-        total += e
-    return total
-
-
-@compiled
 def softmax_from(row, lse):
     """row = exp(row - lse), 0 where the whole row has no key."""
     if lse == -math.inf:
         row[:] = 0
     else:
-        for j in range(row.size):
-            row[j] = exp_below(row[j] - lse)
+        row_exp(lse, address_of(row), row.size)
 
 
 @compiled
@@ -106,10 +84,11 @@ def drop(row, words, below, kept):
 
 
 @compiled
-def score_gradient(weights, slopes, delta, slopes_of_p, options, first):
+def score_gradient(weights, slopes, delta, whole, slopes_of_p, options, first):
     """slopes = the gradient of the scores, from that of the dropped weights; weights = the dropped weights.
 
-    slopes_of_p: the gradient of the weights before dropout, or size 0; first: number of the row's first word.
+    whole: the row is all there is, delta = sum(slopes weights) is made here; slopes_of_p: the gradient of the weights
+    before dropout, or size 0; first: number of the row's first word.
     """
     below, kept = np.uint64(options.below), weights.dtype.type(options.kept)
     words = drawn(options, first, weights.size if options.below else 0)
@@ -118,15 +97,9 @@ def score_gradient(weights, slopes, delta, slopes_of_p, options, first):
     if slopes_of_p.size:
         for j in range(slopes.size):
             slopes[j] += slopes_of_p[j]
-    for j in range(slopes.size):
-        slopes[j] = weights[j] * (slopes[j] - delta)
+    w, s = address_of(weights), address_of(slopes)
+    if whole:
+        delta = row_dot(delta, w, s, slopes.size)
+    row_gradient(delta, w, s, slopes.size)
     if options.below:
         drop(weights, words, below, kept)
-
-
-@compiled
-def dot(a, b):
-    total = a.dtype.type(0)
-    for j in range(a.size):
-        total += a[j] * b[j]
-    return total
