@@ -56,27 +56,29 @@ def ctc_forward(loss, dx, x, targets, input_lengths, target_lengths, step, blank
 
 
 def _sample(x, labels, blank):
-    """(loss, gradient) of one sample, x its steps (T, C)."""
+    """(loss, gradient) of one sample, x its steps (T, C); in float64, as a float32 near -300 tells but 3e-5."""
+    x = x.astype(np.float64)
     steps, last = len(x), 2 * len(labels)
     states = np.full(last + 1, blank)
     states[1::2] = labels
     # alpha[t, s]: logarithm of all that ends in state s after t steps; before the first step all is in state 0
-    alpha = np.full((steps + 1, last + 1), -np.inf, x.dtype)
+    alpha = np.full((steps + 1, last + 1), -np.inf)
     alpha[0, 0] = 0
     # beta[t, s]: of all that leads from state s after t steps to one of the last two states
-    beta = np.full((steps + 1, last + 1), -np.inf, x.dtype)
+    beta = np.full((steps + 1, last + 1), -np.inf)
     beta[steps, max(0, last - 1) :] = 0
-    for t in range(steps):
-        for s in range(last + 1):
-            alpha[t + 1, s] = np.logaddexp.reduce([alpha[t, r] for r in _from(states, s)]) + x[t, states[s]]
-    for t in range(steps - 1, -1, -1):
-        for s in range(last + 1):
-            for r in _from(states, s):
-                beta[t, r] = np.logaddexp(beta[t, r], beta[t + 1, s] + x[t, states[s]])
-    total = beta[0, 0]
-    gradient = np.zeros_like(x)
+    # what NaN does is of no note, nor that there may be nothing to share
     with np.errstate(invalid="ignore"):
+        for t in range(steps):
+            for s in range(last + 1):
+                alpha[t + 1, s] = np.logaddexp.reduce([alpha[t, r] for r in _from(states, s)]) + x[t, states[s]]
+        for t in range(steps - 1, -1, -1):
+            for s in range(last + 1):
+                for r in _from(states, s):
+                    beta[t, r] = np.logaddexp(beta[t, r], beta[t + 1, s] + x[t, states[s]])
+        total = beta[0, 0]
         occupied = np.exp(alpha[1:] + beta[1:] - total)
+    gradient = np.zeros_like(x)
     for s, c in enumerate(states):
         gradient[:, c] -= occupied[:, s]
     return -total, np.full_like(x, np.nan) if total == -np.inf else gradient
