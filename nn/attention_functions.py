@@ -106,8 +106,8 @@ def _ordered_as(x: Any, width: int, device: str) -> Any:
     order = sorted(range(3), key=lambda axis: -x.strides[axis])
     if order == [0, 1, 2]:
         return empty((*x.shape[:3], width), x.dtype, device)
-    back = [order.index(axis) for axis in range(3)]
-    return empty((*[x.shape[axis] for axis in order], width), x.dtype, device).transpose(*back, 3)
+    back = (*[order.index(axis) for axis in range(3)], 3)
+    return empty((*[x.shape[axis] for axis in order], width), x.dtype, device).transpose(back)
 
 
 def scaled_dot_product_attention(

@@ -84,7 +84,10 @@ class HeadsFunction(Function):
         width = sum([x.shape[2] for x in projections]) // 3
         q, k, v = _parts(projections, width, heads, batch_first)
         if rotary is not None:
-            q, k = (_turned("rotary.rotary_forward", x, rotary, i, batch_first, device) for i, x in enumerate((q, k)))
+            turned = [empty((*x.shape[:2], width), dtype, device) for x in (first, projections[-1])]
+            ys = _parts(turned, width, heads, batch_first)
+            _turn("rotary.rotary_forward", ys, (q, k), rotary)
+            q, k = ys
         y = empty((*first.shape[:2], width), dtype, device)
         (out,) = _parts((y,), width, heads, batch_first)
         ctx.projections, ctx.rotary = [x.shape for x in projections], rotary
@@ -103,11 +106,10 @@ class HeadsFunction(Function):
             call("elementwise.fill_forward", dy, 0.0)
         (dy,) = _parts((dy,), width, heads, batch_first)
         dq, dk, dv = _parts(gradients, width, heads, batch_first)
-        turned = (dq, dk) if rotary is None else [_like(x, batch_first, device) for x in (dq, dk)]
-        dbias = differentiate(ctx, *turned, dv, dy, ctx.needs[0], dweights)
+        dbias = differentiate(ctx, dq, dk, dv, dy, ctx.needs[0], dweights)
         if rotary is not None:
-            for i, (dx, dy) in enumerate(zip((dq, dk), turned, strict=True)):
-                _turn("rotary.rotary_backward", dx, dy, rotary, i)
+            # turned back where they are
+            _turn("rotary.rotary_backward", (dq, dk), (dq, dk), rotary)
         return dbias, None, None, None, *gradients
 
 
@@ -127,23 +129,11 @@ def _parts(arrays, width: int, heads: int, batch_first: bool) -> list:
     return parts
 
 
-def _like(x: Any, batch_first: bool, device: str) -> Any:
-    """New heads (N, H, L, D) of x's shape, in memory of their own."""
-    samples, heads, steps, depth = x.shape
-    lead = (samples, steps) if batch_first else (steps, samples)
-    return _parts((empty((*lead, heads * depth), x.dtype, device),), heads * depth, heads, batch_first)[0]
-
-
-def _turned(kernel: str, x: Any, rotary: tuple, which: int, batch_first: bool, device: str) -> Any:
-    y = _like(x, batch_first, device)
-    _turn(kernel, y, x, rotary, which)
-    return y
-
-
-def _turn(kernel: str, y: Any, x: Any, rotary: tuple, which: int) -> None:
-    """Rotary positions of queries (0) or keys (1), which the kernel wants as (N, L, H, D)."""
+def _turn(kernel: str, ys: Any, xs: Any, rotary: tuple) -> None:
+    """Rotary positions of queries and keys, which the kernel wants as (N, L, H, D)."""
     tables, interleaved = rotary
-    call(kernel, y.transpose(0, 2, 1, 3), x.transpose(0, 2, 1, 3), *tables[which], interleaved)
+    for y, x, table in zip(ys, xs, tables, strict=True):
+        call(kernel, y.transpose((0, 2, 1, 3)), x.transpose((0, 2, 1, 3)), *table, interleaved)
 
 
 def multi_head_attention_forward(

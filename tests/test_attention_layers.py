@@ -402,6 +402,40 @@ def test_dropout_in_training(rng):
     assert (layer(x, x, x)[1].numpy() > 0).all()
 
 
+def test_rotary_positions(rng):
+    """Queries and keys of every head are turned before they meet."""
+    rotary = nn.RotaryEmbedding(WIDTH // H - 1)
+    for batch_first in False, True:
+        layer = nn.MultiheadAttention(WIDTH, H, batch_first=batch_first, dtype=np.float64, rotary=rotary)
+        assert set(layer.state_dict()) == set(nn.MultiheadAttention(WIDTH, H).state_dict())
+        arrays = draw(rng, CROSS, batch_first)
+        for inputs in SELF, CROSS:
+            found = []
+            for run in _rotated, lambda layer, q, k: layer(q, k, k, need_weights=False, is_causal=True)[0]:
+                xs = [nn.Tensor(a, requires_grad=True) for a in arrays[: max(inputs) + 1]]
+                layer.zero_grad()
+                y = run(layer, xs[inputs[0]], xs[inputs[1]])
+                y.square().sum().backward()
+                found.append([y.numpy(), *[t.grad.copy() for t in (*xs, *layer.parameters())]])
+            for want, got in zip(*found, strict=True):
+                close(got, want, 1e-12)
+    with pytest.raises(ValueError, match="no add_bias_kv or add_zero_attn beside rotary"):
+        nn.MultiheadAttention(WIDTH, H, add_zero_attn=True, rotary=rotary)
+
+
+def _rotated(layer, query, key):
+    """The same, composed of operations."""
+    weights, biases = layer.in_proj_weight.chunk(3), layer.in_proj_bias.chunk(3)
+    order = (0, 2, 1, 3) if layer.batch_first else (1, 2, 0, 3)
+    parts = [
+        F.linear(x, w, b).unflatten(-1, (H, -1)) for x, w, b in zip((query, key, key), weights, biases, strict=True)
+    ]
+    q, k, v = (x if layer.batch_first else x.transpose(0, 1) for x in parts)
+    q, k = layer.rotary(q), layer.rotary(k)
+    y = F.scaled_dot_product_attention(*(x.transpose(1, 2) for x in (q, k, v)), is_causal=True)
+    return layer.out_proj(y.permute(*np.argsort(order)).flatten(2))
+
+
 def test_static_keys_and_values(rng):
     torch, ours, theirs = pair()
     x, static = rng.standard_normal((L, N, WIDTH)), rng.standard_normal((N * H, S, WIDTH // H))

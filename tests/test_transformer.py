@@ -281,6 +281,15 @@ def test_parts_of_the_users_own(rng):
     assert net(draw(rng, S, dtype=np.float32), draw(rng, T, dtype=np.float32)).shape == (T, N, D)
 
 
+def test_rotary_positions_reach_every_self_attention():
+    rotary = nn.RotaryEmbedding(D // H)
+    net = nn.Transformer(D, H, 2, 2, W, rotary=rotary)
+    assert list(net.state_dict()) == list(nn.Transformer(D, H, 2, 2, W).state_dict())
+    for name, module in net.named_modules():
+        if isinstance(module, nn.MultiheadAttention):
+            assert (module.rotary is None) == ("multihead_attn" in name), name
+
+
 def test_training_goes_down(rng):
     """A sequence is learnt by heart: the whole of it trains."""
     hotloop.manual_seed(0)
