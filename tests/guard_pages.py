@@ -191,6 +191,16 @@ def tables(dtype):
         run("embedding_bag.embedding_bag_forward", dy[:2].copy(), none, w, ids, none, nothing, 0, 3)
 
 
+def rotations(dtype):
+    """Pairs that fill no vector, one, and more, with nothing and with something behind them."""
+    rng = np.random.default_rng(7)
+    for pairs, rest, interleaved in itertools.product((1, 7, 8, 16, 19), (0, 1, 17), (False, True)):
+        x, y = rng.standard_normal((2, 2, 3, 1, 2 * pairs + rest)).astype(dtype)
+        tables = rng.standard_normal((2, 2, 3, pairs)).astype(dtype)
+        run("rotary.rotary_forward", y, x, *tables, interleaved)
+        run("rotary.rotary_backward", y, x, *tables, interleaved)
+
+
 def recurrences():
     """Options that are there and that are not, either form, forwards and backwards; the last sample has all steps."""
     rng, lengths = np.random.default_rng(6), np.array([3, 1, 0, 2, 3])
@@ -221,6 +231,7 @@ def main():
         pools(dtype)
         paddings(dtype)
         tables(dtype)
+        rotations(dtype)
     recurrences()
     every_kernel()
     print("finished")
