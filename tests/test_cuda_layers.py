@@ -78,6 +78,24 @@ LAYERS = {
     "RotaryEmbedding neighbours": (nn.RotaryEmbedding(8, interleaved=True), (2, 3, 1, 8)),
     "AdditiveAttention": (nn.AdditiveAttention(3, 4, 5), (2, 3, 3), (2, 4, 4)),
     "AdditiveAttention step": (nn.AdditiveAttention(3, 4, 5, bias=True), (2, 3), (2, 4, 4)),
+    "MultiheadAttention": (
+        nn.MultiheadAttention(8, 2, dropout=0.3, add_bias_kv=True, add_zero_attn=True, kdim=3, vdim=5),
+        *((4, 2, 8), (3, 2, 3), (3, 2, 5)),
+    ),
+    "TransformerEncoderLayer": (
+        nn.TransformerEncoderLayer(8, 2, 6, batch_first=True, rotary=nn.RotaryEmbedding(4)),
+        *((2, 4, 8), (4, 4)),
+    ),
+    "TransformerDecoderLayer": (
+        nn.TransformerDecoderLayer(8, 2, 6, 0.0, "gelu", norm_first=True),
+        *((4, 2, 8), (3, 2, 8), (4, 4), (4, 4, 3)),
+    ),
+    "scaled_dot_product_attention": (
+        lambda q, k, v, m: F.scaled_dot_product_attention(
+            *(q.transpose(1, 2), k, v, m > -0.5), is_causal=True, enable_gqa=True
+        ),
+        *((2, 3, 4, 3), (2, 2, 5, 3), (2, 2, 5, 4), (4, 3, 5)),
+    ),
     "CosineSimilarity": (nn.CosineSimilarity(), (4, 6), (4, 6)),
     "PairwiseDistance": (nn.PairwiseDistance(), (4, 6), (4, 6)),
     "residual": (lambda x: F.relu(x + F.layer_norm(x, (6,))) * 0.5, SMALL),
