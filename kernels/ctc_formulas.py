@@ -8,12 +8,18 @@ operations and has float32's full precision.
 m is 0 or in [1/sqrt(2), sqrt(2)) (on CUDA: [1/2, 1)); NaN stays in m. e is LEAST or more; 0 is (0, LEAST), so that e is
 no bound on a sum with it. These names are the target's, by `bind`:
 
-    power(e)         2^e for whole e <= 2, exactly; 0 far below, and for -inf
+    power(e)                    2^e for whole e <= 2, exactly; 0 far below, and for -inf
     mantissa(m), exponent(m)    m = mantissa 2^exponent, for m > 0
-    least(e)         LEAST in e's type: so small that adding it leaves nothing, and no sum of two overflows
+    exp_parts(x)                (m, n): exp(x) = m 2^n, n whole and m near 1
 """
 
 import types
+from math import frexp
+
+# an exponent so small that its number adds nothing to any other; no sum of two overflows
+LEAST = -(2.0**127)
+# no logarithm of a probability is finite and that far from 0
+FAR = 1e38
 
 
 def power(e):
@@ -21,15 +27,22 @@ def power(e):
 
 
 def mantissa(m):
-    raise NotImplementedError
+    return frexp(m)[0]
 
 
 def exponent(m):
+    return frexp(m)[1]
+
+
+def exp_parts(x):
     raise NotImplementedError
 
 
-def least(e):
-    raise NotImplementedError
+def probability(x):
+    """exp(x), which -inf makes 0."""
+    c = type(x)
+    m, n = exp_parts(x)
+    return c(0) if x < c(-FAR) else m, n if abs(x) < c(FAR) else c(0)
 
 
 def larger(a, b):
@@ -40,7 +53,7 @@ def normal(m, e):
     """m 2^e in normal form."""
     c = type(m)
     some = m > c(0)
-    return (mantissa(m) if some else m), larger(e + exponent(m), least(e)) if some else least(e)
+    return (mantissa(m) if some else m), larger(e + exponent(m), c(LEAST)) if some else c(LEAST)
 
 
 def two(m0, e0, m1, e1):

@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from .. import ctc_checks, ctc_formulas
+from ..ctc_formulas import LEAST
 from ..jit import compiled, kernel, leaf, parallel_for, raising, scratch
 from .loss import MEAN, NONE, SUMS, check_loss, end_loss
 from .loss_labels import check_labels
@@ -35,9 +36,6 @@ GRAIN = 4096
 
 LN2 = math.log(2)
 
-_LEAST = constant(-(2.0**127), -(2.0**1023))
-# no logarithm of a probability is that far from 0 and finite
-_FAR = constant(1e38, 1e307)
 # 2^n is 0 for power_of_two
 _ZERO_POWER = constant(-127.0, -1023.0)
 
@@ -50,16 +48,8 @@ def _power(e):
     return power_of_two(at_least(e, _ZERO_POWER(e)) + rounder(e))
 
 
-_formulas = ctc_formulas.bind(leaf, power=_power, mantissa=significand, exponent=exponent, least=_LEAST)
-_normal, _two, _three = _formulas.normal, _formulas.two, _formulas.three
-
-
-@leaf
-def _probability(x):
-    """exp(x) as a number of ctc_formulas.py, which -inf makes 0."""
-    zero = type(x)(0)
-    m, n = exp_parts(x)
-    return zero if x < -_FAR(x) else m, n if abs(x) < _FAR(x) else zero
+_formulas = ctc_formulas.bind(leaf, power=_power, mantissa=significand, exponent=exponent, exp_parts=exp_parts)
+_probability, _normal, _two, _three = _formulas.probability, _formulas.normal, _formulas.two, _formulas.three
 
 
 @compiled
@@ -100,9 +90,9 @@ def _find_passes(ahead, behind, labels):
 def _clear(row):
     """A row to be read: zeros."""
     row[:, FIRST:FIRST_E] = 0
-    row[:, FIRST_E:SECOND] = _LEAST(row[0, 0])
+    row[:, FIRST_E:SECOND] = LEAST
     row[:, SECOND:SECOND_E] = 0
-    row[:, SECOND_E:COPY] = _LEAST(row[0, 0])
+    row[:, SECOND_E:COPY] = LEAST
 
 
 @compiled
