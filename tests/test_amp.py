@@ -264,3 +264,23 @@ def test_attention(half):
             q = project(x)
             found.append((F.softmax(q @ q.transpose(1, 2), dim=-1) @ q).detach().float().cpu().numpy())
     close(found[1], found[0], 8 * UNIT[half])
+
+
+def test_multi_head_attention(half):
+    """All of it runs in 16 bits, masks of both kinds too; parameters and inputs get float32 gradients."""
+    rng = np.random.default_rng(0)
+    x, added = rng.standard_normal((5, 2, 8)).astype(np.float32), rng.standard_normal((5, 5)).astype(np.float32)
+    layer, found = nn.MultiheadAttention(8, 2, rotary=nn.RotaryEmbedding(4)).to("cuda"), []
+    for mixed in (False, True):
+        given, mask = (nn.Tensor(a).to("cuda").requires_grad_() for a in (x, added))
+        layer.zero_grad()
+        with amp.autocast("cuda", half, enabled=mixed):
+            padding = nn.Tensor(np.arange(5) > [[4], [2]]).to("cuda")
+            y, weights = layer(given, given, given, key_padding_mask=padding, attn_mask=mask)
+        assert y.dtype == (half if mixed else np.float32)
+        (y.float().square().sum() + weights.float().square().sum()).backward()
+        gradients = [nn.Tensor(t.grad) for t in (given, mask, *layer.parameters())]
+        assert all(g.dtype == np.float32 for g in gradients)
+        found.append([t.detach().float().cpu().numpy() for t in (y, weights, *gradients)])
+    for got, want in zip(found[1], found[0], strict=True):
+        close(got, want, 4 * UNIT[half])
