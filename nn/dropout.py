@@ -56,7 +56,7 @@ def _drop(kernel, x, p, training, inplace, leading=0):
     if not 0 <= p <= 1:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     x = as_tensor(x)
-    if not training:
+    if not training or p == 0:
         return x
     y = _Drop.apply(x, kernel, float(p), leading)
     # the tape may need x

@@ -12,6 +12,7 @@ from .factory import gradients_into, new_parameter
 from .lazy import LazyModule, UninitializedParameter
 from .module import Module
 from .parameter import Parameter
+from .rng import next_state
 from .tape import Function
 
 __all__ = ["Bilinear", "LazyLinear", "Linear", "bilinear", "linear"]
@@ -20,19 +21,20 @@ __all__ = ["Bilinear", "LazyLinear", "Linear", "bilinear", "linear"]
 class LinearFunction(Function):
     """A chain of layers y = activation(x @ w.T + b), each of them one kernel, whatever dimensions lead x's last one.
 
-    Arguments: x; (the activation's code of each layer, the name that errors begin with); then w and b of each layer.
+    Arguments: x; (the activation's code of each layer, the rate of dropout of each, the name that errors begin with);
+    then w and b of each layer. A layer with a rate has no activation's code: ReLU comes with the dropout.
     """
 
     autocast = "half"
 
     @staticmethod
     def forward(ctx, x, plan, *parameters):
-        codes, layer = plan
+        codes, rates, layer = plan
         device, recording = ctx.device, True in ctx.needs
         given, shape = x, getattr(x, "shape", ())
         # what each layer was given, and what its activation was given where the derivative is no function of y
         inputs, kept = [], []
-        for code, w, b in zip(codes, parameters[::2], parameters[1::2], strict=True):
+        for code, rate, w, b in zip(codes, rates, parameters[::2], parameters[1::2], strict=True):
             wide, dtype = w.shape, w.dtype
             depth = shape[-1:] if x is given else x.shape[1:]
             if len(wide) != 2 or depth != wide[1:] or x.dtype is not dtype or not (b is None or b.shape == wide[:1]):
@@ -42,6 +44,8 @@ class LinearFunction(Function):
             y = empty((x.shape[0], wide[0]), dtype, device)
             z = empty(y.shape, dtype, device) if recording and code in NEEDS_INPUT else absent(dtype, device, 2)
             call("linear.linear_forward", y, z, x, w, absent(dtype) if b is None else b, code)
+            if rate:
+                call("dropout_fused.relu_dropout_forward", y, y, next_state(y.size, device), rate)
             if recording:
                 inputs.append(x)
                 kept.append(z)
@@ -49,22 +53,22 @@ class LinearFunction(Function):
         if len(shape) != 2:
             y = y.reshape(*shape[:-1], *wide[:1])
         if recording:
-            ctx.save(given, *parameters[::2], *((y,) if code else ()))
+            ctx.save(given, *parameters[::2], *((y,) if code or rate else ()))
             # the results between the layers are nobody's: they cannot change
-            ctx.codes, ctx.inputs, ctx.kept = codes, inputs, kept
+            ctx.codes, ctx.rates, ctx.inputs, ctx.kept = codes, rates, inputs, kept
         return y
 
     @staticmethod
     def backward(ctx, dy):
-        codes, kept, needs = ctx.codes, ctx.kept, ctx.needs
+        codes, rates, kept, needs = ctx.codes, ctx.rates, ctx.kept, ctx.needs
         layers = len(codes)
         given, weights = ctx.saved[0], ctx.saved[1 : layers + 1]
         dtype, device, shape = given.dtype, ctx.device, given.shape
         nothing = absent(dtype, device, 2)
-        y = ctx.saved[-1] if codes[-1] else nothing
+        y = ctx.saved[-1] if codes[-1] or rates[-1] else nothing
         if len(shape) != 2:
             dy = dy.reshape(math.prod(shape[:-1]), dy.shape[-1])
-            y = y.reshape(dy.shape) if codes[-1] else nothing
+            y = y if y is nothing else y.reshape(dy.shape)
         # in the order of the arguments: of a weight that several layers share, the first writes into its gradient
         places = [gradients_into(ctx, i, i + 1) for i in range(2, len(needs), 2)]
         results = [None] * len(needs)
@@ -73,11 +77,16 @@ class LinearFunction(Function):
             wanted = True in needs[: 2 * k + 2]
             dx = empty(x.shape, dtype, device) if wanted else nothing
             dw, db, accumulate = places[k]
+            if rates[k]:
+                # what the layers behind gave may be overwritten, what backward was given may not
+                dz = empty(dy.shape, dtype, device) if k == layers - 1 else dy
+                call("dropout_fused.relu_dropout_backward", dz, dy, y, rates[k])
+                dy, y = dz, nothing
             call("linear.linear_backward", dx, dw, db, dy, x, weights[k], y, kept[k], codes[k], accumulate)
             results[2 * k + 2], results[2 * k + 3] = dw, db
             if not wanted:
                 break
-            dy, y = dx, x if k and codes[k - 1] else nothing
+            dy, y = dx, x if k and (codes[k - 1] or rates[k - 1]) else nothing
         if needs[0]:
             results[0] = dy if len(shape) == 2 else dy.reshape(shape)
         if not ctx.retained:
@@ -133,7 +142,7 @@ def linear(input, weight, bias=None, *, activation: str | None = None):
     input (..., in), weight (out, in), bias (out,) or None; gives (..., out). `activation` is one of "relu", "tanh",
     "sigmoid", "gelu", "gelu_tanh", "silu", "leaky_relu", "elu" with torch's defaults, or None.
     """
-    return LinearFunction.apply(input, ((_activation_code(activation, "linear"),), "linear"), weight, bias)
+    return LinearFunction.apply(input, ((_activation_code(activation, "linear"),), (0.0,), "linear"), weight, bias)
 
 
 def bilinear(input1, input2, weight, bias=None):
@@ -184,7 +193,7 @@ class Linear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input):
-        return LinearFunction.apply(input, ((self._activation,), "Linear"), self.weight, self.bias)
+        return LinearFunction.apply(input, ((self._activation,), (0.0,), "Linear"), self.weight, self.bias)
 
     def extra_repr(self) -> str:
         fused = "" if self.activation is None else f", activation={self.activation!r}"

@@ -75,10 +75,7 @@ class _Layer(Module):
 
     def _fed_forward(self, x: Tensor) -> Tensor:
         activation = _MODULES.get(self.activation, self.activation)
-        stages = [self.linear1, activation, self.dropout, self.linear2]
-        if not self.dropout.p and type(self.dropout) is Dropout and self.dropout._hooks is None:
-            del stages[2]
-        return run(stages, x)
+        return run([self.linear1, activation, self.dropout, self.linear2], x)
 
     def _added(self, x: Tensor, update: Callable, dropout: Any, norm: Any) -> Tensor:
         """The sum of x and what `update` makes of it, the norm before or after."""

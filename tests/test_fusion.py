@@ -1,5 +1,6 @@
 """Layers of a Sequential that are computed together: what they compute, and when they are not."""
 
+import hotloop
 import numpy as np
 import pytest
 from hotloop import nn, no_grad, tensor
@@ -66,6 +67,37 @@ def test_as_apart(rng, name, rows):
 def test_relu_has_the_same_bits(rng):
     net = nn.Sequential(nn.Linear(33, 40), nn.ReLU(), nn.Linear(40, 17), nn.ReLU())
     check(net, rng.standard_normal((50, 33)).astype(np.float32), rng, tol=0)
+
+
+@pytest.mark.parametrize("p", [0.3, 1.0], ids=str)
+def test_dropout_drops_the_same(rng, p):
+    """And gives the same gradients to the last bit: behind a ReLU the result tells what was dropped."""
+    layers = nn.Linear(33, 40), nn.ReLU(), nn.Dropout(p), nn.Linear(40, 17), nn.Linear(17, 21), nn.ReLU(), nn.Dropout(p)
+    net = nn.Sequential(*layers)
+    x, dy = rng.standard_normal((50, 33)).astype(np.float32), rng.standard_normal((50, 21)).astype(np.float32)
+    found = []
+    for module in (net, Apart(net)):
+        hotloop.manual_seed(5)
+        found.append(results(module, x, dy, retain=2))
+    assert nodes(net(x)) == [LinearFunction]
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_dropout_that_drops_nothing_goes_along(rng, x):
+    net = nn.Sequential(nn.Linear(4, 6), nn.Dropout(0.0), nn.ReLU(), nn.Dropout(0.5), nn.Linear(6, 2))
+    assert nodes(net(x)) == [LinearFunction]
+    net.eval()
+    assert nodes(net(x)) == [LinearFunction]
+    check(net, x, rng)
+    net.train()
+    net[3].forward = lambda input: input * 3
+    assert len(nodes(net(x))) > 1
+
+
+def test_dropout_without_a_relu_before_it(rng, x):
+    net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Dropout(0.5), nn.Linear(6, 2), nn.Dropout(0.5))
+    assert [f.__name__ for f in nodes(net(x))].count("_Drop") == 2
 
 
 def test_float64_and_activations_of_the_layers_own(rng):
