@@ -193,8 +193,8 @@ def multi_head_attention_forward(
 
     if use_separate_proj_weight:
         biases = (None,) * 3 if in_proj_bias is None else as_tensor(in_proj_bias).chunk(3)
-        weights = q_proj_weight, k_proj_weight, v_proj_weight
-        projections = [linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)]
+        matrices = q_proj_weight, k_proj_weight, v_proj_weight
+        projections = [linear(x, w, b) for x, w, b in zip((query, key, value), matrices, biases, strict=True)]
     elif apart or not shared:
         projections = InProjection.apply(in_proj_weight, in_proj_bias, (1, 1, 1), query, key, value)
     elif same:

@@ -121,9 +121,9 @@ class Transformer(Module):
 
     Input: src (S, N, d_model) and tgt (T, N, d_model), with batch_first (N, S, d_model) ..., or without N; output like
     tgt. The masks and hints of a call that begin with src_ are the encoder's, the others the decoder's: see
-    MultiheadAttention, of which a source of torch's NaN, a query that sees no key, gives 0. Both end with a LayerNorm.
-    Matrices are uniform by Xavier's rule at first. The keyword `rotary`, a nn.RotaryEmbedding, is the self-attention's
-    in both. As torch.nn.Transformer.
+    MultiheadAttention; a query that sees no key gives 0, not NaN. Both parts end with a LayerNorm. Matrices are uniform
+    by Xavier's rule at first. The keyword `rotary`, a nn.RotaryEmbedding, is the self-attention's in both. As
+    torch.nn.Transformer.
 
     >>> import numpy as np
     >>> from hotloop import nn
@@ -156,13 +156,13 @@ class Transformer(Module):
         common = d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias
         place: dict[str, Any] = dict(device=device, dtype=dtype)
         if custom_encoder is None:
-            layer = TransformerEncoderLayer(*common, **place, rotary=rotary)
+            encoder_layer = TransformerEncoderLayer(*common, **place, rotary=rotary)
             norm = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
-            custom_encoder = TransformerEncoder(layer, num_encoder_layers, norm)
+            custom_encoder = TransformerEncoder(encoder_layer, num_encoder_layers, norm)
         if custom_decoder is None:
-            layer = TransformerDecoderLayer(*common, **place, rotary=rotary)
+            decoder_layer = TransformerDecoderLayer(*common, **place, rotary=rotary)
             norm = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
-            custom_decoder = TransformerDecoder(layer, num_decoder_layers, norm)
+            custom_decoder = TransformerDecoder(decoder_layer, num_decoder_layers, norm)
         self.encoder, self.decoder = custom_encoder, custom_decoder
         self._reset_parameters()
         self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first

@@ -17,7 +17,7 @@ from .tensor import Tensor, as_tensor
 
 __all__ = ["TransformerDecoderLayer", "TransformerEncoderLayer"]
 
-_ACTIVATIONS = {"relu": functions.relu, "gelu": functions.gelu}
+_ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {"relu": functions.relu, "gelu": functions.gelu}
 # a module that does the same, and is computed together with the Linear before it
 _MODULES: dict[Any, Module] = {functions.relu: ReLU()}
 
