@@ -1,9 +1,12 @@
-"""Rotary positions: a step's heads are turned together, a vector of pairs at a time, its angles in registers.
+"""Rotary positions: row after row of a step's heads, a vector of pairs at a time, angles from the first cache.
 
 Halves as pairs are two vectors of a row each. Neighbours as pairs are one: times the cosines, each twice, plus the
 vector with its neighbours exchanged times the sines, each twice and with either sign. Ends of rows are masked. Parallel
-over steps of samples.
+over steps of samples. Rows go by as they lie in memory: with vectors outside and heads inside, angles would stay in
+registers, and large arrays took twice the time.
 """
+
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -17,19 +20,45 @@ GRAIN = 32768
 _i64 = ir.IntType(64)
 
 
-def _angles(row, table, at, mask, twice):
-    """A vector of the table; twice: its lower half, each number two times."""
-    v = row.e.load(row.at(table, at), mask)
-    return row.e.shuffle(v, v, [i // 2 for i in range(row.e.lanes)]) if twice else v
+class _Line(NamedTuple):
+    """What turns the rows of one step: pointers to its cosines and sines, how many pairs, 1 or -1 in every lane."""
+
+    row: Row
+    cos: ir.Value
+    sin: ir.Value
+    pairs: ir.Value
+    sign: ir.Value
+
+    def angles(self, at, mask, lanes=None):
+        """Vectors of cosines and signed sines from pair `at` on; lanes: which of them goes where."""
+        e = self.row.e
+        found = [e.load(self.row.at(table, at), mask) for table in (self.cos, self.sin)]
+        c, s = found if lanes is None else (e.shuffle(v, v, lanes) for v in found)
+        return c, e.builder.fmul(s, self.sign)
 
 
-def _halves(row, here, heads, pairs, table, sign):
-    e, builder = row.e, row.builder
-    mask = e.kept(e.lanes_below(builder.sub(pairs, here)))
-    c, s = (_angles(row, t, here, mask, False) for t in table)
-    s = builder.fmul(s, e.splat(sign, e.vector))
-    for x, y in heads():
-        far = builder.add(here, pairs)
+def _constant(number):
+    return ir.Constant(_i64, number)
+
+
+class _Halves:
+    """Pairs (i, pairs + i), a vector of them a time."""
+
+    @staticmethod
+    def step(e):
+        return e.lanes
+
+    @staticmethod
+    def masks(line, left):
+        """What turns `left` pairs, less than a step."""
+        e = line.row.e
+        return (e.kept(e.lanes_below(left)),)
+
+    @staticmethod
+    def turn(line, x, y, here, mask=None):
+        row, e, builder = line.row, line.row.e, line.row.builder
+        c, s = line.angles(here, mask)
+        far = builder.add(here, line.pairs)
         a, b = e.load(row.at(x, here), mask), e.load(row.at(x, far), mask)
         first = builder.call(e.fma, [a, c, builder.fneg(builder.fmul(b, s))])
         second = builder.call(e.fma, [b, c, builder.fmul(a, s)])
@@ -37,53 +66,68 @@ def _halves(row, here, heads, pairs, table, sign):
         e.store(second, row.at(y, far), mask)
 
 
-def _neighbours(row, here, heads, pairs, table, sign):
-    e, builder = row.e, row.builder
-    half = ir.Constant(_i64, e.lanes // 2)
-    left = builder.sub(pairs, here)
-    enough = builder.icmp_signed("<", left, half)
-    angles = e.kept(e.lanes_below(builder.select(enough, left, half)))
-    mask = e.kept(e.lanes_below(builder.mul(left, ir.Constant(_i64, 2))))
-    c, s = (_angles(row, t, here, angles, True) for t in table)
-    signs = ir.Constant(e.vector, [-1.0, 1.0] * (e.lanes // 2))
-    s = builder.fmul(builder.fmul(s, signs), e.splat(sign, e.vector))
-    exchanged = [i ^ 1 for i in range(e.lanes)]
-    place = builder.mul(here, ir.Constant(_i64, 2))
-    for x, y in heads():
+class _Neighbours:
+    """Pairs (2 i, 2 i + 1), half as many as a vector has lanes a time."""
+
+    @staticmethod
+    def step(e):
+        return e.lanes // 2
+
+    @staticmethod
+    def masks(line, left):
+        e = line.row.e
+        return e.kept(e.lanes_below(left)), e.kept(e.lanes_below(e.builder.mul(left, _constant(2))))
+
+    @staticmethod
+    def turn(line, x, y, here, half=None, mask=None):
+        row, e, builder = line.row, line.row.e, line.row.builder
+        if half is None:
+            # the upper lanes may lie beyond the table
+            half = ir.Constant(e.mask, [i < e.lanes // 2 for i in range(e.lanes)])
+        c, s = line.angles(here, half, [i // 2 for i in range(e.lanes)])
+        s = builder.fmul(s, ir.Constant(e.vector, [-1.0, 1.0] * (e.lanes // 2)))
+        place = builder.mul(here, _constant(2))
         v = e.load(row.at(x, place), mask)
-        turned = builder.call(e.fma, [v, c, builder.fmul(e.shuffle(v, v, exchanged), s)])
-        e.store(turned, row.at(y, place), mask)
+        exchanged = e.shuffle(v, v, [i ^ 1 for i in range(e.lanes)])
+        e.store(builder.call(e.fma, [v, c, builder.fmul(exchanged, s)]), row.at(y, place), mask)
 
 
-def _as_they_are(row, here, heads, count, table, sign):
-    mask = row.e.kept(row.e.lanes_below(row.builder.sub(count, here)))
-    for x, y in heads():
-        row.e.store(row.e.load(row.at(x, here), mask), row.at(y, here), mask)
+class _AsTheyAre:
+    """Single numbers, copied."""
+
+    step, masks = _Halves.step, _Halves.masks
+
+    @staticmethod
+    def turn(line, x, y, here, mask=None):
+        row, e = line.row, line.row.e
+        e.store(e.load(row.at(x, here), mask), row.at(y, here), mask)
 
 
-def _turning(name, step_of, vector):
-    """An intrinsic that turns the rows of `heads` heads by one row of angles, `vector` a vector of them."""
+def _turning(name, way):
+    """An intrinsic that turns the rows of `heads` heads by one row of angles."""
 
     def turn(typingctx, y, to, y_pitch, x, at, x_pitch, cos, sin, angle, pairs, heads, sign):
         def codegen(context, builder, signature, args):
             row = Row(builder, signature.args[3].dtype)
-            out, source, *table = data_of(context, builder, signature, args, 0, 3, 6, 7)
+            e = row.e
+            out, source, *tables = data_of(context, builder, signature, args, 0, 3, 6, 7)
             _, to, y_pitch, _, at, x_pitch, _, _, angle, pairs, heads, sign = args
             # tables of another dtype are refused before, but this is compiled for them too
-            number = row.e.scalar.as_pointer()
-            table = [builder.gep(builder.bitcast(t, number), [angle]) for t in table]
-            if row.e.scalar != ir.DoubleType():
-                sign = builder.fptrunc(sign, row.e.scalar)
-
-            def each():
-                with cgutils.for_range(builder, heads) as line:
-                    place = builder.add(at, builder.mul(line.index, x_pitch))
-                    target = builder.add(to, builder.mul(line.index, y_pitch))
-                    yield builder.gep(source, [place]), builder.gep(out, [target])
-
-            step = ir.Constant(_i64, step_of(row.e.lanes))
-            with cgutils.for_range_slice(builder, ir.Constant(_i64, 0), pairs, step, inc=True) as (here, _):
-                vector(row, here, each, pairs, table, sign)
+            number = e.scalar.as_pointer()
+            tables = [builder.gep(builder.bitcast(t, number), [angle]) for t in tables]
+            sign = sign if e.scalar == ir.DoubleType() else builder.fptrunc(sign, e.scalar)
+            line = _Line(row, *tables, pairs, e.splat(sign, e.vector))
+            step = _constant(way.step(e))
+            whole = builder.mul(builder.sdiv(pairs, step), step)
+            left = builder.sub(pairs, whole)
+            ends, masks = builder.icmp_signed(">", left, _constant(0)), way.masks(line, left)
+            with cgutils.for_range(builder, heads) as head:
+                given = builder.gep(source, [builder.add(at, builder.mul(head.index, x_pitch))])
+                made = builder.gep(out, [builder.add(to, builder.mul(head.index, y_pitch))])
+                with cgutils.for_range_slice(builder, _constant(0), whole, step, inc=True) as (here, _):
+                    way.turn(line, given, made, here)
+                with builder.if_then(ends):
+                    way.turn(line, given, made, whole, *masks)
             return context.get_dummy_value()
 
         kinds = y, types.intp, types.intp, x, types.intp, types.intp, cos, sin, *(types.intp,) * 3, types.float64
@@ -93,9 +137,9 @@ def _turning(name, step_of, vector):
     return intrinsic(turn)
 
 
-_turn_halves = _turning("turn_halves", lambda lanes: lanes, _halves)
-_turn_neighbours = _turning("turn_neighbours", lambda lanes: lanes // 2, _neighbours)
-_copy = _turning("copy", lambda lanes: lanes, _as_they_are)
+_turn_halves = _turning("turn_halves", _Halves)
+_turn_neighbours = _turning("turn_neighbours", _Neighbours)
+_copy = _turning("copy", _AsTheyAre)
 
 
 @compiled
@@ -103,11 +147,11 @@ def _steps(begin, end, y, x, cos, sin, interleaved, sign):
     _, L, H, D = x.shape
     size, P = x.itemsize, cos.shape[2]
     x_pitch, y_pitch = x.strides[2] // size, y.strides[2] // size
-    for step in range(begin, end):
-        n, t = step // L, step % L
+    n, t = begin // L, begin % L
+    for _ in range(begin, end):
         at = n * (x.strides[0] // size) + t * (x.strides[1] // size)
         to = n * (y.strides[0] // size) + t * (y.strides[1] // size)
-        angle = (step if cos.shape[0] > 1 else t) * P
+        angle = (n * L + t if cos.shape[0] > 1 else t) * P
         if interleaved:
             _turn_neighbours(y, to, y_pitch, x, at, x_pitch, cos, sin, angle, P, H, sign)
         else:
@@ -115,6 +159,9 @@ def _steps(begin, end, y, x, cos, sin, interleaved, sign):
         if D > 2 * P:
             rest = D - 2 * P
             _copy(y, to + 2 * P, y_pitch, x, at + 2 * P, x_pitch, cos, sin, angle, rest, H, sign)
+        t += 1
+        if t == L:
+            n, t = n + 1, 0
 
 
 @compiled
