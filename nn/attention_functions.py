@@ -13,7 +13,7 @@ import numpy as np
 
 from .attention_masks import bias_and_keep
 from .autocast import cast
-from .doors import absent, call, contiguous, empty
+from .doors import absent, call, contiguous, empty, spread
 from .dtypes import bool_, float32, is_floating
 from .mode import mode
 from .ops.broadcasting import broadcast_shape, plan, reduced
@@ -64,8 +64,8 @@ def attend(ctx, y, q, k, v, bias, keep, scale, causal, rate, weights=False) -> A
     p = empty(shape, dtype, device) if keeping else absent(dtype, device, 4)
     state = next_state(samples * heads * queries * keys, device) if rate else absent(_UINT64, device)
     ctx.bias_shape = None if bias is None else bias.shape
-    bias = absent(dtype, device, 4) if bias is None else np.broadcast_to(bias, shape)
-    keep = absent(bool_, device, 4) if keep is None else np.broadcast_to(keep, shape)
+    bias = absent(dtype, device, 4) if bias is None else spread(bias, shape)
+    keep = absent(bool_, device, 4) if keep is None else spread(keep, shape)
     call("attention.attention_forward", y, lse, p, q, k, v, bias, keep, state, scale, causal, rate)
     if recording:
         ctx.save(q, k, v, bias, keep, y, lse, p, state)

@@ -30,6 +30,7 @@ __all__ = [
     "one",
     "overlap",
     "refuse_while_recording",
+    "spread",
     "to_host",
 ]
 
@@ -151,6 +152,15 @@ def _range(array) -> tuple[int, int]:
     return low, low + sum(map(abs, spans)) + (array.itemsize if array.size else 0)
 
 
+def spread(x, shape):
+    """The array broadcast to a shape, by strides of 0: for kernels to read."""
+    view = np.broadcast_to(x, shape)
+    if type(view) is np.ndarray and x.flags.writeable:
+        # nobody writes to it, but an array that says so is a type of its own to Numba, and takes the long way in
+        view.flags.writeable = True
+    return view
+
+
 def contiguous(array):
     """The array itself when it is C-contiguous, else a copy that is."""
     if array.flags.c_contiguous:
@@ -170,7 +180,7 @@ def copy_into(y, x) -> None:
         call("elementwise.copy_forward", y, x)
         return
     if y.shape != x.shape:
-        x = np.broadcast_to(x, y.shape)
+        x = spread(x, y.shape)
     # the kernel has four axes: more are walked here
     if y.ndim > 4:
         for i in range(y.shape[0]):

@@ -363,6 +363,18 @@ def test_copies_of_any_strides(dims, rng):
         np.testing.assert_array_equal(target, np.broadcast_to(x[..., :1], shape))
 
 
+def test_an_array_is_spread_by_strides():
+    """Kernels take it as they take others; one that may not be written to stays so."""
+    x = np.arange(3.0)
+    spread = doors.spread(x, (2, 1, 3))
+    assert spread.strides == (0, 0, 8) and spread.base is not None and spread.flags.writeable
+    assert np.array_equal(spread, [[x], [x]])
+    x.flags.writeable = False
+    assert not doors.spread(x, (2, 3)).flags.writeable
+    with pytest.raises(ValueError, match="could not be broadcast"):
+        doors.spread(x, (2, 4))
+
+
 def test_absent():
     assert absent(F32).shape == (0,) and absent(F32) is absent(F32) and absent(np.dtype(np.float64)).dtype == np.float64
 
