@@ -21,6 +21,7 @@ from .conv import Conv1d, Conv2d, Conv3d, ConvFunction
 from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .dropout import Dropout
 from .linear import Linear, LinearFunction
+from .norm import LayerNorm
 from .parameter import Parameter
 from .pooling import MaxPool1d, MaxPool2d, MaxPool3d
 from .pooling_functions import max_pool
@@ -31,7 +32,8 @@ _CONVOLUTIONS: set[Any] = {Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspos
 _POOLS: dict[Any, int] = {MaxPool1d: 1, MaxPool2d: 2, MaxPool3d: 3}
 # their results are new arrays
 _MAKERS: set[Any] = _CONVOLUTIONS | {BatchNorm1d, BatchNorm2d, BatchNorm3d}
-_FORWARDS = {kind: kind.forward for kind in (Linear, Dropout, *_CODES, *_POOLS, *_MAKERS)}
+_STRETCHES: set[Any] = {Linear, Dropout, *_CODES}
+_FORWARDS = {kind: kind.forward for kind in (Linear, Dropout, LayerNorm, *_CODES, *_POOLS, *_MAKERS)}
 
 
 def run(modules: list, input: Any) -> Any:
@@ -93,7 +95,7 @@ def _stretch(modules: list, begin: int) -> tuple[tuple, list, int]:
     end = begin
     for module in modules[begin:]:
         kind = type(module)
-        if kind not in _FORWARDS or _changed(module):
+        if kind not in _STRETCHES or _changed(module):
             break
         if kind is Linear:
             weight = module.weight
@@ -114,6 +116,11 @@ def _stretch(modules: list, begin: int) -> tuple[tuple, list, int]:
             break
         end += 1
     return (tuple(codes), tuple(rates), "Linear"), parameters, end
+
+
+def unchanged(module: Any, kind: Any) -> bool:
+    """Whether a call of the module is just the forward of the class `kind`."""
+    return type(module) is kind and not _changed(module)
 
 
 def _changed(module: Any) -> bool:

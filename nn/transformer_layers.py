@@ -13,6 +13,7 @@ from .fusion import run
 from .linear import Linear
 from .module import Module
 from .norm import LayerNorm
+from .residual import added, added_and_normalised
 from .tensor import Tensor, as_tensor
 
 __all__ = ["TransformerDecoderLayer", "TransformerEncoderLayer"]
@@ -80,8 +81,8 @@ class _Layer(Module):
     def _added(self, x: Tensor, update: Callable, dropout: Any, norm: Any) -> Tensor:
         """The sum of x and what `update` makes of it, the norm before or after."""
         if self.norm_first:
-            return x + dropout(update(norm(x)))
-        return norm(x + dropout(update(x)))
+            return added(x, update(norm(x)), dropout)
+        return added_and_normalised(x, update(x), dropout, norm)
 
 
 class TransformerEncoderLayer(_Layer):

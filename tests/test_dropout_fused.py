@@ -50,11 +50,6 @@ def test_gradient(rng):
 def test_in_place(rng, kernels):
     run = importlib.import_module(f"hotloop.kernels.{kernels}.dropout_fused")
     x, other, y = rng.standard_normal((3, 5000)).astype(np.float32)
-    for which in (0, 1):
-        operands = [other.copy(), x.copy()]
-        run.dropout_add_forward(y, *operands, STATE, 0.3)
-        run.dropout_add_forward(operands[which], *operands, STATE, 0.3)
-        assert np.array_equal(operands[which], y)
     given, slope = x.copy(), other.copy()
     run.relu_dropout_forward(y, x, STATE, 0.3)
     run.relu_dropout_forward(given, given, STATE, 0.3)

@@ -7,6 +7,7 @@ backward draws nothing: the result itself tells what was dropped.
 import numpy as np
 
 from ..jit import compiled, kernel, parallel_for
+from .pack import address_of
 from .random import GRAIN, HIGH, TILE, fill_words, threshold, words_like
 from .scalar import relu, relu_grad
 
@@ -26,22 +27,39 @@ def _added(begin, end, y, r, x, state, below, scale):
 
 
 @compiled
+def _rectify(out, given, words, below, scale):
+    for i in range(out.size):
+        kept = scale * relu(given[i])
+        out[i] = out.dtype.type(0) if np.uint64(words[i]) < below else kept
+
+
+@compiled
 def _rectified(begin, end, y, x, state, below, scale):
     words = words_like(HIGH, state)
     for start in range(begin, end, TILE):
         stop = min(end, start + TILE)
         out, given = y[start:stop], x[start:stop]
         fill_words(words, state, start, out.size, _ZERO)
-        for i in range(out.size):
-            kept = scale * relu(given[i])
-            out[i] = y.dtype.type(0) if np.uint64(words[i]) < below else kept
+        # one array under two names would not become vectors
+        if address_of(y) == address_of(x):
+            _rectify(out, out, words, below, scale)
+        else:
+            _rectify(out, given, words, below, scale)
+
+
+@compiled
+def _rectify_gradient(out, slope, result, scale):
+    for i in range(out.size):
+        out[i] = relu_grad(scale * slope[i], result[i])
 
 
 @compiled
 def _rectified_gradients(begin, end, dx, dy, y, scale):
     out, slope, result = dx[begin:end], dy[begin:end], y[begin:end]
-    for i in range(out.size):
-        out[i] = relu_grad(scale * slope[i], result[i])
+    if address_of(dx) == address_of(dy):
+        _rectify_gradient(out, out, result, scale)
+    else:
+        _rectify_gradient(out, slope, result, scale)
 
 
 @compiled

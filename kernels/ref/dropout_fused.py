@@ -14,7 +14,7 @@ _relu, _relu_grad = np.vectorize(scalar.relu), np.vectorize(scalar.relu_grad)
 def dropout_add_forward(y, r, x, state, p):
     """y = r + dropout(x)
 
-    y      (...)       [out]  result; may be r or x
+    y      (...)       [out]  result
     r      (...)              what is added: a residual connection
     x      (...)              what is dropped with probability p, or divided by 1 - p
     state  (2,) uint64        seed and first counter
