@@ -284,3 +284,26 @@ def test_multi_head_attention(half):
         found.append([t.detach().float().cpu().numpy() for t in (y, weights, *gradients)])
     for got, want in zip(found[1], found[0], strict=True):
         close(got, want, 4 * UNIT[half])
+
+
+def test_positions_and_additive_attention(half):
+    """Rotations take 16 bits and tables of 32; scores come in float32 in autocast, in 16 bits where all is."""
+    from hotloop.nn.dtypes import as_dtype
+
+    rng, rotary = np.random.default_rng(0), nn.RotaryEmbedding(4)
+    x, key = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, 3, 2, 5), (2, 4, 3)))
+    short = nn.Tensor(x).to("cuda", as_dtype(half)).requires_grad_()
+    positions = nn.Tensor(np.array([4, 0, 2])).to("cuda")
+    y = rotary(short, positions=positions)
+    y.backward(nn.Tensor(x).to("cuda", as_dtype(half)).data)
+    assert y.dtype == short.grad.dtype == as_dtype(half)
+    want = rotary(short.detach().float(), positions=positions)
+    close(y.detach().float().cpu().numpy(), want.cpu().numpy(), 2 * UNIT[half])
+    mask = nn.Tensor(np.array([[0, 0, 1, 1], [0, 0, 0, 0]], bool)).to("cuda")
+    query, key = nn.Tensor(x[:, :, 0, :3]).to("cuda"), nn.Tensor(key).to("cuda")
+    want, _ = F.additive_attention(query, key, key_padding_mask=mask)
+    context, weights = F.additive_attention(*(a.to(as_dtype(half)) for a in (query, key)), key_padding_mask=mask)
+    assert context.dtype == weights.dtype == as_dtype(half)
+    close(context.float().cpu().numpy(), want.cpu().numpy(), 8 * UNIT[half])
+    with amp.autocast("cuda", half):
+        assert F.additive_attention(query, key.to(as_dtype(half)), key_padding_mask=mask)[1].dtype == np.float32
