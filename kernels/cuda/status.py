@@ -17,6 +17,7 @@ OFFSETS, COUNTS, ROWS = 16, 17, 18
 WINDOW, STEP, TAP, PLACE = 30, 31, 32, 33
 DECAY, ORDER = 34, 35
 LENGTHS = 40
+INPUT_LENGTH, TARGET_LENGTH, TARGET_COUNT, TARGET = 50, 51, 52, 53
 PROBLEMS = {
     LABEL: (IndexError, "a label is out of range: expected 0 .. C-1 or ignore_index"),
     PROBABILITY: (ValueError, "bce_forward: x and target: expected values between 0 and 1"),
@@ -36,6 +37,10 @@ PROBLEMS = {
     ORDER: (ValueError, "rows: expected them to ascend, each named once"),
     PLACE: (IndexError, "max_unpool: an index lies outside of its plane"),
     LENGTHS: (ValueError, "lengths: expected 0 .. T steps for each sample"),
+    INPUT_LENGTH: (ValueError, "input_lengths: expected 0 .. T steps for each sample"),
+    TARGET_LENGTH: (ValueError, "target_lengths: expected 0 .. S labels for each sample"),
+    TARGET_COUNT: (ValueError, "targets: expected the sum of target_lengths, of which none is negative"),
+    TARGET: (IndexError, "targets: a label is out of range: expected 0 .. C-1"),
 }
 
 
