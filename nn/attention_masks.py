@@ -79,12 +79,12 @@ def square_subsequent_mask(size: int, device: Any = None, dtype: Any = None) -> 
     return full((size, size), -math.inf, dtype=dtype, device=device).triu(1)
 
 
-def is_causal_mask(mask: Any, is_causal: bool | None, size: int) -> bool:
-    """`is_causal` where it is given; None: whether the mask is that of a causal sequence of that size."""
-    if is_causal is not None or mask is None:
-        return bool(is_causal)
+def is_causal_mask(mask: Any, size: int) -> bool:
+    """Whether a mask of MultiheadAttention is that of a causal sequence of that size, and nothing else.
+
+    A mask on a device is not looked at: it would have to be waited for.
+    """
     mask = as_tensor(mask)
-    if mask.shape != (size, size) or mask.requires_grad:
+    if mask.shape != (size, size) or mask.requires_grad or mask.device != "cpu":
         return False
-    mask = mask.detach()
-    return bool((mask == square_subsequent_mask(size, mask.device, mask.dtype)).all())
+    return bool((mask == square_subsequent_mask(size, dtype=mask.dtype)).all())

@@ -32,17 +32,17 @@ class _Stack(Module):
         if is_causal is not None or mask is None:
             return bool(is_causal)
         batch_first = x.ndim == 3 and self.layers[0].self_attn.batch_first
-        return is_causal_mask(mask, None, x.shape[1 if batch_first else 0])
+        return is_causal_mask(mask, x.shape[1 if batch_first else 0])
 
 
 class TransformerEncoder(_Stack):
     """num_layers copies of an encoder layer one after the other, then `norm`, if one is given.
 
     Arguments and shapes of a call as TransformerEncoderLayer; is_causal=None: a mask that is the causal one of its size
-    is found out, and costs nothing then. The copies begin with the same values. enable_nested_tensor and mask_check
-    are there for code written for torch, and do nothing: there are no nested tensors, and results at steps that
-    src_key_padding_mask hides are what the layers make of them, where torch in eval mode may give 0. As
-    torch.nn.TransformerEncoder.
+    is found out, and costs nothing then (one on a device is not looked at: say is_causal=True). The copies begin with
+    the same values. enable_nested_tensor and mask_check are there for code written for torch, and do nothing: there are
+    no nested tensors, and results at steps that src_key_padding_mask hides are what the layers make of them, where
+    torch in eval mode may give 0. As torch.nn.TransformerEncoder.
 
     >>> import numpy as np
     >>> from hotloop import nn
