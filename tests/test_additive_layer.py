@@ -6,6 +6,7 @@ from helpers import close
 from hotloop import nn
 from hotloop.nn import Tensor
 from hotloop.nn import functional as F
+from hotloop.nn.additive_attention import AdditiveScores
 
 
 def operands(rng, dtype, n=3, steps=4, keys=7, hidden=19, width=5):
@@ -21,9 +22,24 @@ def composed(torch, query, key, value, weight, mask=None):
     return weights @ value, weights
 
 
-@pytest.mark.parametrize("masked", [False, True], ids=["all", "masked"])
-def test_as_torch(rng, dtype, masked):
+def test_scores_as_torch(rng, dtype):
     torch = pytest.importorskip("torch")
+    query, key, _, weight = operands(rng, dtype)
+    ds = rng.standard_normal((3, 4, 7)).astype(dtype)
+    ours = [Tensor(a, requires_grad=True) for a in (query, key, weight)]
+    theirs = q, k, v = [torch.tensor(a, requires_grad=True) for a in (query, key, weight)]
+    scores, want = AdditiveScores.apply(*ours), torch.tanh(q[:, :, None] + k[:, None]) @ v
+    scores.backward(ds)
+    want.backward(torch.tensor(ds))
+    close(scores.numpy(), want.detach().numpy())
+    for a, b in zip(ours, theirs, strict=True):
+        close(a.grad, b.grad.numpy())
+
+
+# what follows the scores, softmax and products, has its float64 in tests of its own
+@pytest.mark.parametrize("masked", [False, True], ids=["all", "masked"])
+def test_as_torch(rng, masked):
+    torch, dtype = pytest.importorskip("torch"), np.float32
     arrays = operands(rng, dtype)
     mask = np.arange(7) >= np.array([[7], [4], [1]]) if masked else None
     ours = [Tensor(a, requires_grad=True) for a in arrays]
@@ -57,10 +73,10 @@ def test_a_sample_that_sees_no_key(rng):
 
 
 def test_defaults(rng):
-    query, key, _, _ = operands(rng, np.float64)
+    query, key, _, _ = operands(rng, np.float32)
     context, weights = F.additive_attention(query, key)
     assert context.shape == (3, 4, 19)
-    want, expected = F.additive_attention(query, key, key, np.ones(19))
+    want, expected = F.additive_attention(query, key, key, np.ones(19, np.float32))
     assert np.array_equal(context.numpy(), want.numpy()) and np.array_equal(weights.numpy(), expected.numpy())
     for t in range(4):
         one, part = F.additive_attention(query[:, t], key)
@@ -68,11 +84,16 @@ def test_defaults(rng):
         close(part.numpy(), expected.numpy()[:, t])
 
 
+def inputs(rng):
+    """A query, a key, and the gradient of the context."""
+    return [rng.standard_normal(shape).astype(np.float32) for shape in ((2, 3, 5), (2, 4, 6), (2, 3, 6))]
+
+
 def test_layer_projects(rng):
-    layer = nn.AdditiveAttention(5, 6, 8, bias=True, dtype=np.float64)
+    layer = nn.AdditiveAttention(5, 6, 8, bias=True)
     names = {name: p.shape for name, p in layer.named_parameters()}
     assert names == {"w_query.weight": (8, 5), "w_query.bias": (8,), "w_key.weight": (8, 6), "v": (8,)}
-    query, key = rng.standard_normal((2, 3, 5)), rng.standard_normal((2, 4, 6))
+    query, key, _ = inputs(rng)
     context, weights = layer(query, key)
     want = F.additive_attention(layer.w_query(query), layer.w_key(key), key, layer.v)
     assert np.array_equal(context.numpy(), want[0].numpy()) and np.array_equal(weights.numpy(), want[1].numpy())
@@ -86,8 +107,8 @@ def test_layer_projects(rng):
 
 def test_keys_are_projected_once(rng):
     """A decoder that attends in each step gives the gradients of one call for all steps."""
-    layer = nn.AdditiveAttention(5, 6, 8, dtype=np.float64)
-    query, key, dy = rng.standard_normal((2, 3, 5)), rng.standard_normal((2, 4, 6)), rng.standard_normal((2, 3, 6))
+    layer = nn.AdditiveAttention(5, 6, 8)
+    query, key, dy = inputs(rng)
     encoded = Tensor(key, requires_grad=True)
     whole, _ = layer(query, encoded)
     whole.backward(dy)
