@@ -146,6 +146,7 @@ class _Call(NamedTuple):
             stored_as(dtype),
             shape,
             parts,
+            self.scale > 0 and not there["bias"],
             **there,
             drop=self.rate > 0 and not weights,
             slopes="dp" in arrays and bool(arrays["dp"].size) and form != "forward" and not weights,

@@ -17,8 +17,8 @@ import numpy as np
 
 from . import ptx_attention
 from .attention_cores import ACROSS, DOWN, Shape, core, summed
+from .conv_geometry import divided
 from .functions import log
-from .ptx import shuffle_xor
 from .ptx_tile import commit_copies, copy_chunk_if, copy_element_if, waiting
 from .random import word
 from .recurrent_tile import meet
@@ -31,13 +31,15 @@ CHUNK_BYTES = 16
 class Version(NamedTuple):
     """What is compiled: of which kernel, for which numbers, and what it is asked for besides.
 
-    parts  rows are longer than the shape's width
+    parts   rows are longer than the shape's width
+    factor  scores are products times a positive number, which is left to the exponentials
     """
 
     form: str
     dtype: np.dtype
     shape: Shape
     parts: bool = False
+    factor: bool = False
     bias: bool = False
     keep: bool = False
     drop: bool = False
@@ -60,7 +62,7 @@ def {name}({arguments}):
     warp, lane = thread // {lanes}, thread % {lanes}
     apart_begin = {apart_begin}
 {setup}
-    own = cuda.blockIdx.x // tiles
+    own = divided(cuda.blockIdx.x, tiles)
     tile = cuda.blockIdx.x - own * tiles
 {begin}
 {load}
@@ -134,6 +136,7 @@ class _Source:
         self.apart_begin = self.stages_begin + self.shape.stages * self.stage
         self.end_of_shared = self.apart_begin + self.core.apart
         self.slots = len(shape.places.rows)
+        self.unit = "factor" if version.factor else "ONE"
 
     # ---- copies
 
@@ -174,7 +177,7 @@ class _Source:
         if not self.turned:
             return [f"first = {step} * {columns}"]
         return [
-            f"turn = {step} // blocks",
+            f"turn = divided({step}, blocks)",
             "h = g * share + turn",
             "head = n * heads + h",
             f"first = ({step} - turn * blocks + skipped) * {columns}",
@@ -221,10 +224,10 @@ class _Source:
         return f"fetched({name}, head * queries * keys, {steps}, top + row, first + column, {limits})"
 
     def scores(self):
-        """Lines that make the scores, in units of log 2: -inf what is not seen."""
+        """Lines that make the scores, in units of log 2 or of what `unit` is times that: -inf what is not seen."""
         version, shape = self.version, self.shape
         lines = self.product("scores", self.rows[0], self.columns[0])
-        lines.append("scores = scaled(scores, factor)")
+        lines += ["scores = scaled(scores, factor)"] * (not version.factor)
         for name in ("bias", "keep"):
             if getattr(version, name):
                 lines.append(f"{name}_begin = n * {name}_n + h * {name}_h")
@@ -250,9 +253,9 @@ class _Source:
         for partner in self.shape.partners:
             lines.append("best = " + _each(self.slots, f"larger(best[#], {partner})"))
         lines += [
-            "base = " + _each(self.slots, "usable(best[#])"),
-            "scores = exponentials(scores, base)",
-            "shrink = " + _each(self.slots, "exponential(tops[#] - base[#])"),
+            "base = " + _each(self.slots, f"usable(best[#]) * {self.unit}"),
+            f"scores = exponentials(scores, {self.unit}, base)",
+            "shrink = " + _each(self.slots, f"exponential(tops[#] * {self.unit} - base[#])"),
             "totals = sums_of(scores, " + _each(self.slots, "totals[#] * shrink[#]") + ")",
             "tops = best",
             "total = times(total, shrink)",
@@ -267,7 +270,7 @@ class _Source:
         if self.turned:
             at = f"(at + {self.bases_at}) // {self.ratio} + column"
             lines.append(f"base = column_values(numbers, {at})")
-        return [*lines, "scores = exponentials(scores, base)"]
+        return [*lines, f"scores = exponentials(scores, {self.unit}, base)"]
 
     def gradients(self):
         """Weights to `scores`, the gradient of the scores to `slopes`, and results."""
@@ -305,8 +308,9 @@ class _Source:
         lines = []
         if self.turned:
             lines += [
-                "groups = heads // share",
-                "n, g = own // groups, own % groups",
+                "groups = divided(heads, share)",
+                "n = divided(own, groups)",
+                "g = own - n * groups",
                 f"top = tile * {rows}",
                 "blocks, skipped = (queries + COLUMNS - 1) // COLUMNS, 0",
                 *_within("if causal:", "skipped = min(top // COLUMNS, blocks)", "blocks -= skipped"),
@@ -323,8 +327,9 @@ class _Source:
                 # the blocks that see most go first
                 *_within("if causal:", "tile = tiles - 1 - tile"),
                 "head = own",
-                "n, h = own // heads, own % heads",
-                "g = h // share",
+                "n = divided(own, heads)",
+                "h = own - n * heads",
+                "g = divided(h, share)",
                 f"top = tile * {rows}",
                 "count = (keys + COLUMNS - 1) // COLUMNS",
                 *seen,
@@ -383,7 +388,7 @@ class _Source:
             for i, offset in enumerate(self.shape.places.rows)
             for line in _within(
                 f"if top + row + {offset} < queries:",
-                f"lse[head * queries + top + row + {offset}] = logarithm(tops[{i}], totals[{i}])",
+                f"lse[head * queries + top + row + {offset}] = logarithm(tops[{i}] * {self.unit}, totals[{i}])",
             )
         ]
         return lines + _within("if part == 0 and column == 0:", *keep)
@@ -452,15 +457,20 @@ def _keeping(shape):
     return kept
 
 
-@device
-def larger(value, lane):
-    other = shuffle_xor(value, lane)
-    return other if other > value else value
+def _joining(shape):
+    """What two threads of one row make of their numbers: the larger one, and the sum."""
+    shuffle = ptx_attention.shuffles(shape.lanes)
 
+    @device
+    def larger(value, lane):
+        other = shuffle(value, lane)
+        return other if other > value else value
 
-@device
-def plus(value, lane):
-    return value + shuffle_xor(value, lane)
+    @device
+    def plus(value, lane):
+        return value + shuffle(value, lane)
+
+    return {"larger": larger, "plus": plus}
 
 
 @device
@@ -491,6 +501,7 @@ def kernel_of(version):
         "cuda": cuda,
         "np": np,
         "meet": meet,
+        "divided": divided,
         "REAL": version.dtype.type,
         "SUM": real,
         "COLUMNS": shape.columns,
@@ -506,8 +517,7 @@ def kernel_of(version):
         "bring_columns": _bringing(shape.columns, shape, itemsize),
         "bring_numbers": _numbers(shape.columns, shape.threads),
         "kept": _keeping(shape),
-        "larger": larger,
-        "plus": plus,
+        **_joining(shape),
         "usable": usable,
         "reciprocal": reciprocal,
         "logarithm": logarithm,

@@ -23,14 +23,19 @@ if SIMULATOR:
         packed,
         scaled,
         seen,
+        shuffles,
         step_products,
         stored,
         sums,
         times,
     )
 else:
-    from .ptx import _narrowed, _tuple, _wide_type, _widen, intrinsic, ir, types
+    from .ptx import _narrowed, _tuple, _wide_type, _widen, intrinsic, ir, shuffle_xor, types
     from .ptx_recurrent import _load
+
+    def shuffles(lanes):
+        """f(value, lane), for warps of `lanes` threads, which only the simulator has."""
+        return shuffle_xor
 
     _WORD, _LONG = ir.IntType(32), ir.IntType(64)
 
@@ -97,7 +102,7 @@ else:
         return _call(builder, "llvm.nvvm.fmax.f" if _is_single(a) else "llvm.nvvm.fmax.d", a, b)
 
     def _power(builder, x):
-        return _call(builder, "llvm.nvvm.ex2.approx.f" if _is_single(x) else "__nv_exp2", x)
+        return _call(builder, "llvm.nvvm.ex2.approx.ftz.f" if _is_single(x) else "__nv_exp2", x)
 
     def _lowest(value):
         return ir.Constant(value.type, float("-inf"))
@@ -131,13 +136,14 @@ else:
 
     @functools.cache
     def exponentials(places, axis):
-        """f(tile, bases): 2 ** (x - the base of its row (axis 0) or column (1))."""
+        """f(tile, factor, bases): 2 ** (x * factor - the base of its row (axis 0) or column (1))."""
 
-        def build(context, builder, x, bases):
+        def build(context, builder, x, factor, bases):
+            down = [builder.fsub(ir.Constant(base.type, -0.0), base) for base in bases]
             pairs = zip(x, places.along(axis), strict=True)
-            return [_power(builder, builder.fsub(value, bases[slot])) for value, slot in pairs]
+            return [_power(builder, builder.fma(value, factor, down[slot])) for value, slot in pairs]
 
-        return _each(build, "x, bases")
+        return _each(build, "x, factor, bases")
 
     @functools.cache
     def times(places):

@@ -6,6 +6,18 @@ import numpy as np
 
 from .half import BFLOAT16
 from .ptx import load4, narrow, wide
+from .simulated import exchange
+
+
+@functools.cache
+def shuffles(lanes):
+    """A warp has as many lanes here as what multiplies is made for: all that it waits for is of one number of them."""
+
+    def shuffle(value, lane):
+        everyone, me = exchange(value, lanes)
+        return everyone[me ^ lane]
+
+    return shuffle
 
 
 def exponential(x):
@@ -37,7 +49,7 @@ def sums(places):
 @functools.cache
 def exponentials(places, axis):
     slots = places.along(axis)
-    return lambda x, bases: tuple(np.exp2(np.array(x) - np.array(bases)[slots]))
+    return lambda x, factor, bases: tuple(np.exp2(np.array(x) * factor - np.array(bases)[slots]))
 
 
 @functools.cache

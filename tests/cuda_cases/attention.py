@@ -26,7 +26,7 @@ def both(rng, dtype, shape, name, bias=None, keep=None, causal=False, rate=0.0, 
     """forward, and backward after ref's forward."""
     from hotloop.kernels.ref.attention import attention_forward
 
-    n, h, g, l, s, d, e = shape
+    n, h, _, l, s, d, _ = shape
     q, k, v, dy = inputs(rng, dtype, shape, inside)
     q = q * dtype.type(options.pop("large", 1))
     bias, keep = absent(dtype) if bias is None else bias, absent(bool) if keep is None else keep
@@ -34,7 +34,7 @@ def both(rng, dtype, shape, name, bias=None, keep=None, causal=False, rate=0.0, 
     sums = np.float32 if dtype.itemsize == 2 else dtype
     p, slopes, scores = (np.empty((n, h, l, s), dtype) if weights else absent(dtype) for _ in range(3))
     read = q, k, v, bias, keep
-    last = state, max(d, 1) ** -0.5, causal, rate
+    last = state, options.pop("scale", max(d, 1) ** -0.5), causal, rate
     y, lse = np.empty_like(dy), np.empty((n, h, l), sums)
     tol = options.pop("tol", None)
     yield case("attention.attention_forward", np.empty_like(dy), lse.copy(), p.copy(), *read, *last, name=name, tol=tol)
@@ -74,6 +74,8 @@ def cases(rng, dtype):
     yield from both(rng, dtype, (1, 2, 1, 9, 10, 3, 5), "odd", inside=True)
     long = (20, 12) if SIMULATED else (160, 200)
     yield from both(rng, dtype, (1, 2, 1, 9, 10, *long), "parts", bias=bias[:1, :, :9], rate=0.25)
+    for scale in (0.0, -0.3):
+        yield from both(rng, dtype, (1, 1, 1, 3, 5, 4, 4), "scale", scale=scale, causal=True)
     for shape in ((0, 1, 1, 3, 3, 4, 4), (1, 1, 1, 0, 3, 4, 4), (1, 1, 1, 3, 0, 4, 4), (1, 1, 1, 2, 3, 0, 4)):
         yield from both(rng, dtype, shape, "empty")
     if dtype != np.float32:
