@@ -171,7 +171,7 @@ def memory(contest):
     return ", ".join(f"{who} {value:.0f}" for who, value in held.items() if value is not None)
 
 
-AIMED = """conv pool norm step_cnn lstm gru rnn step_rnn embedding recurrent_cells stream step_transformer positions"""
+AIMED = """conv pool norm step_cnn lstm gru rnn step_rnn embedding recurrent_cells stream step_transformer positions ctc"""
 # columns of a family beside those of all
 MORE = {
     **{family: {"target": aim} for family in AIMED.split()},
