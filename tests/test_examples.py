@@ -80,6 +80,22 @@ def test_char_lm(tmp_path):
     assert out.endswith(again)
 
 
+def test_char_transformer(tmp_path):
+    sizes = "--width", 64, "--layers", 2, "--context", 64, "--hidden", 64, "--seconds", 6, "--length", 100
+    text = (data_folder("text") / "tinyshakespeare.txt").read_text(encoding="utf-8")
+    (tmp_path / "part.txt").write_text(text[:400_000], encoding="utf-8")
+    options = "--text", "part.txt", *sizes, "--save", "kept.safetensors"
+    out = python(ROOT / "examples/char_transformer.py", *options, cwd=tmp_path)
+    found = dict(re.findall(r"^(\w+) +held-out loss: [\d.]+ nats, ([\d.]+) bits", out, re.MULTILINE))
+    assert found.keys() == {"transformer", "LSTM"}
+    # from 4.78 by their frequency alone
+    assert all(float(bits) < 4 for bits in found.values()), found
+    # what was kept is what wrote
+    again = python(ROOT / "examples/char_transformer.py", "--load", "kept.safetensors", "--length", 100, cwd=tmp_path)
+    assert len(again) == 1 + 100 + 1
+    assert out.endswith(again)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -121,6 +137,14 @@ def test_mnist_says_what_it_needs_in_a_line(tmp_path, arguments, says):
         ("char_lm", ("--text", "short", "--dropout", "a"), "error: argument --dropout: expected a number from 0 to 1"),
         ("char_lm", ("--load", "short"), "short: not a safetensors file"),
         ("char_lm", ("--load", "foreign"), "foreign: not kept by this program"),
+        ("char_transformer", (), "error: expected --text FILE, to learn from it, or --load FILE"),
+        ("char_transformer", ("--text", "short"), "short: expected a longer text, got 11 characters"),
+        (
+            "char_transformer",
+            ("--text", "short", "--heads", "3"),
+            "error: expected --width as a multiple of twice --heads, got 128 and 3",
+        ),
+        ("char_transformer", ("--load", "foreign"), "foreign: not kept by this program"),
         (
             "char_lm",
             ("--load", "short", "--temperature", "0"),
