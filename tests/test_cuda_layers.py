@@ -144,6 +144,7 @@ LOSSES = {
     "HuberLoss": (normal(4, 3), normal(4, 3) * 0.5),
     "CrossEntropyLoss": (normal(6, 3), labels(3, 6)),
     "NLLLoss": (normal(6, 3), labels(3, 6)),
+    "CTCLoss": (normal(5, 3, 4), np.array([[1, 2], [3, 3], [2, 0]]), np.array([5, 4, 3]), np.array([2, 2, 1])),
     "BCELoss": (abs(normal(4, 3)) / 9 + 0.1, (normal(4, 3) > 0).astype(np.float32)),
     "BCEWithLogitsLoss": (normal(4, 3), (normal(4, 3) > 0).astype(np.float32)),
     "KLDivLoss": (normal(4, 3), abs(normal(4, 3))),

@@ -1,4 +1,4 @@
-"""The CTC loss on the device: two blocks for a sample, one goes through its steps forwards and one, meanwhile, backwards.
+"""The CTC loss on the device: two blocks a sample, one goes through its steps forwards, one meanwhile backwards.
 
 Places (blanks, and the labels behind them) lie across the threads of a block. Two rows of sums are in shared memory,
 and the probabilities of the next few steps beside them: a step is a few operations and a barrier, and what it reads of
@@ -10,10 +10,11 @@ import math
 
 import numpy as np
 
-from .. import ctc_checks, ctc_formulas
+from .. import ctc_checks
 from ..ctc_formulas import LEAST
 from . import status
-from .functions import exp, log, rint
+from .ctc_steps import normal, power, probability, step_backwards, step_forwards, two
+from .functions import log
 from .lanes import WARPS, block_sum
 from .loss import MEAN, NONE, add_up, check_loss
 from .target import SIMULATOR, WARP, cuda, device, empty, jit, kernel, launch
@@ -22,52 +23,7 @@ from .target import SIMULATOR, WARP, cuda, device, empty, jit, kernel, launch
 MOST, DEPTH = (8, 3) if SIMULATOR else (512, 8)
 # shared memory of a block that any device since Ampere has
 ROOM = 96 * 1024
-# 2^e is nothing
-NOTHING = -1100
-# log(2) in two parts, of which the first has zeros behind for a product with a small whole number
-LOG2_E, LN2, LN2_HIGH, LN2_LOW = 1.4426950408889634, 0.6931471805599453, 0.693145751953125, 1.4286068203094172e-06
-
-if SIMULATOR:
-
-    def _mantissa(m):
-        return type(m)(math.frexp(m)[0])
-
-    def _exponent(m):
-        return type(m)(math.frexp(m)[1])
-
-    def _power(e):
-        # beside NaN, e may be anything
-        return type(e)(math.ldexp(1, int(min(max(e, NOTHING), -NOTHING // 2))))
-
-else:
-
-    @device
-    def _mantissa(m):
-        return math.frexp(m)[0]
-
-    @device
-    def _exponent(m):
-        return type(m)(math.frexp(m)[1])
-
-    @device
-    def _power(e):
-        c = type(e)
-        return math.ldexp(c(1), np.int32(e if e > c(NOTHING) else c(NOTHING)))
-
-
-@device
-def _exp_parts(x):
-    c = type(x)
-    n = rint(x * c(LOG2_E))
-    r = (x - n * c(LN2_HIGH)) - n * c(LN2_LOW)
-    # where whole numbers are no longer told apart, n is not the nearest
-    r = c(-0.35) if r < c(-0.35) else r
-    r = c(0.35) if r > c(0.35) else r
-    return exp(r), n
-
-
-_formulas = ctc_formulas.bind(device, power=_power, mantissa=_mantissa, exponent=_exponent, exp_parts=_exp_parts)
-_probability, _normal, _two, _three = _formulas.probability, _formulas.normal, _formulas.two, _formulas.three
+LN2 = math.log(2)
 
 
 @device
@@ -146,54 +102,8 @@ def _read(room, symbols, width, x, t, n, targets, first, count, blank):
             label = targets[first + k] if k < count else blank
             # reported; it must not index
             if label >= 0 and label < x.shape[2]:
-                m, e = _probability(x[t, n, label])
+                m, e = probability(x[t, n, label])
         room[symbols + k], room[symbols + width + k] = m, e
-        k += cuda.blockDim.x
-
-
-@device
-def _keep(out, at, columns, k, m0, e0, m1, e1):
-    out[at + k], out[at + columns + k] = m0, e0
-    out[at + 2 * columns + k], out[at + 3 * columns + k] = m1, e1
-
-
-@device
-def _forwards(room, old, new, ahead, symbols, width, count, out, at):
-    """A step: paths that end in a place. Label k is one further on in its row, behind a label that is none."""
-    blank_m, blank_e = room[symbols + count + 1], room[symbols + width + count + 1]
-    k = cuda.threadIdx.x
-    while k <= count:
-        m0, e0 = room[old + k], room[old + width + k]
-        m1, e1 = room[old + 2 * width + k + 1], room[old + 3 * width + k + 1]
-        m2, e2 = room[old + 2 * width + k], room[old + 3 * width + k]
-        m, e = _two(m0, e0, m2, e2)
-        b, be = _normal(m * blank_m, e + blank_e)
-        m, e = _three(m0, e0, m1, e1, m2, e2 + room[ahead + k])
-        g, ge = _normal(m * room[symbols + k], e + room[symbols + width + k])
-        room[new + k], room[new + width + k] = b, be
-        room[new + 2 * width + k + 1], room[new + 3 * width + k + 1] = g, ge
-        if out.size > 0:
-            _keep(out, at, width - 1, k, b, be, g, ge)
-        k += cuda.blockDim.x
-
-
-@device
-def _backwards(room, old, new, ahead, symbols, width, count, out, at):
-    """A step: paths that go on from a place. Kept is what follows it; in the row is its own class, too."""
-    blank_m, blank_e = room[symbols + count + 1], room[symbols + width + count + 1]
-    k = cuda.threadIdx.x
-    while k <= count:
-        m0, e0 = room[old + k], room[old + width + k]
-        m1, e1 = room[old + 2 * width + k], room[old + 3 * width + k]
-        m2, e2 = room[old + k + 1], room[old + width + k + 1]
-        m3, e3 = room[old + 2 * width + k + 1], room[old + 3 * width + k + 1]
-        b, be = _two(m0, e0, m1, e1)
-        g, ge = _three(m1, e1, m2, e2, m3, e3 + room[ahead + k])
-        _keep(out, at, width - 1, k, b, be, g, ge)
-        b, be = _normal(b * blank_m, be + blank_e)
-        g, ge = _normal(g * room[symbols + k], ge + room[symbols + width + k])
-        room[new + k], room[new + width + k] = b, be
-        room[new + 2 * width + k], room[new + 3 * width + k] = g, ge
         k += cuda.blockDim.x
 
 
@@ -229,17 +139,17 @@ def _through_time(
             t = done + d if forwards else length - 1 - done - d
             symbols, at = stage + 2 * width * d, (n * steps + t) * 4 * columns
             if forwards:
-                _forwards(room, old, row - old, ahead, symbols, width, count, forth, at)
+                step_forwards(room, old, row - old, ahead, symbols, width, count, forth, at)
             else:
-                _backwards(room, old, row - old, ahead, symbols, width, count, back, at)
+                step_backwards(room, old, row - old, ahead, symbols, width, count, back, at)
             old = row - old
             cuda.syncthreads()
         done += some
     cuda.syncthreads()
     if forwards and cuda.threadIdx.x == 0:
         last = old + 2 * width + count
-        m, e = _two(room[old + count], room[old + width + count], room[last], room[last + width])
-        m, e = _normal(m if fits else real(0), e)
+        m, e = two(room[old + count], room[old + width + count], room[last], room[last + width])
+        m, e = normal(m if fits else real(0), e)
         loss = -(log(m) + e * real(LN2))
         total[2 * n], total[2 * n + 1] = m, e
         loss = real(0) if zero and loss == real(math.inf) else loss
@@ -249,7 +159,7 @@ def _through_time(
 @device
 def _occupied(forth, back, at, columns, share, e):
     """The part of all paths, whose number is 2^e / share, that is at a place at a step."""
-    return forth[at] * share * back[at] * _power(forth[at + columns] + back[at + columns] - e)
+    return forth[at] * share * back[at] * power(forth[at + columns] + back[at + columns] - e)
 
 
 @jit
