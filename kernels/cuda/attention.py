@@ -138,25 +138,25 @@ class _Call(NamedTuple):
         lines = p.s if form == "keys" else p.l
         stacks = p.n * (p.g if form == "keys" else p.h)
         widest = depth if weights else max(depth, width)
-        shape = shape_for(form, _kind(dtype), dtype.itemsize, widest, stacks, lines)
-        parts = widest > shape.width
         there = {name: bool(arrays[name].size) for name in ("bias", "keep")}
+        there["slopes"] = "dp" in arrays and bool(arrays["dp"].size) and not weights
+        masked = any(there.values())
+        shape = shape_for(form, _kind(dtype), dtype.itemsize, widest, stacks, lines, masked)
         version = Version(
             form,
             stored_as(dtype),
             shape,
-            parts,
+            widest > shape.width,
             self.scale > 0 and not there["bias"],
             **there,
             drop=self.rate > 0 and not weights,
-            slopes="dp" in arrays and bool(arrays["dp"].size) and form != "forward" and not weights,
             scores=scores,
             weights=weights,
         )
         function, shared = kernel_of(version)
         names, _ = arguments_of(version)
         strided = strides_of(version)
-        masks = [name for name, flag in there.items() if flag]
+        masks = [name for name in ("bias", "keep") if there[name]]
         real = computed(dtype)
         tiles = -(-lines // shape.rows)
         rest = 1 / (1 - self.rate) if self.rate < 1 else 0.0

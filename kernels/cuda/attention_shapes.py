@@ -17,37 +17,43 @@ def _define(forms, kinds, width, *shapes):
             there[width] = [Shape(kind.removesuffix("64"), *shape[:3], width, *shape[3:]) for shape in shapes]
 
 
-HALVES, SINGLES = ("bf16", "f16"), ("tf32", "tf32x3")
+HALVES, SPLIT = ("bf16", "f16"), ("tf32x3",)
 FORWARD, QUERIES, KEYS = ("forward",), ("queries",), ("keys",)
 EVERY = FORWARD + QUERIES + KEYS
 
 # warps, down, across, stages, resident
 if SIMULATOR:
     _define(EVERY, ("fma", "fma64"), 8, (2, 2, 2, 1, 1))
-    _define(EVERY, HALVES + SINGLES, 32, (1, 2, 2, 2, 1), (2, 1, 2, 1, 1))
+    _define(EVERY, (*HALVES, *SPLIT, "tf32"), 32, (1, 2, 2, 2, 1), (2, 1, 2, 1, 1))
 else:
     for width in (32, 64):
         _define(FORWARD, HALVES, width, (4, 2, 4, 2, 2), (4, 1, 4, 2, 3))
-        _define(QUERIES + KEYS, HALVES, width, (4, 1, 4, 2, 2))
-        _define(EVERY, SINGLES, width, (4, 1, 4, 1, 2))
+        _define(QUERIES, HALVES, width, (4, 2, 4, 2, 2), (4, 1, 4, 2, 2))
+        _define(FORWARD + QUERIES, SPLIT, width, (4, 1, 2, 1, 2))
+        _define(EVERY, ("tf32",), width, (4, 1, 4, 1, 2))
         _define(FORWARD, ("fma",), width, (4, 8, 8, 1, 2), (4, 4, 8, 1, 2))
         _define(QUERIES + KEYS, ("fma",), width, (4, 4, 8, 1, 2))
         _define(FORWARD + QUERIES, ("fma64",), width, (4, 4, 4, 1, 2))
         _define(KEYS, ("fma64",), width, (4, 2, 4, 1, 2))
-    _define(FORWARD, HALVES, 128, (4, 2, 4, 2, 2), (4, 1, 4, 2, 2))
-    _define(QUERIES, HALVES, 128, (4, 1, 4, 2, 2))
+    _define(KEYS, HALVES, 32, (4, 2, 4, 2, 2), (4, 1, 4, 2, 2))
+    _define(KEYS, HALVES, 64, (4, 2, 2, 2, 2), (4, 1, 4, 2, 2))
+    _define(KEYS, SPLIT, 32, (4, 1, 2, 1, 2))
+    _define(KEYS, SPLIT, 64, (4, 1, 1, 1, 2))
+    _define(FORWARD, HALVES, 128, (4, 2, 2, 2, 2), (4, 1, 4, 2, 2))
+    _define(QUERIES, HALVES, 128, (4, 2, 2, 1, 2), (4, 1, 4, 2, 2))
     _define(KEYS, HALVES, 128, (4, 1, 2, 2, 2))
-    _define(EVERY, SINGLES, 128, (4, 1, 2, 1, 2))
+    _define(EVERY, ("tf32",), 128, (4, 1, 2, 1, 2))
     _define(FORWARD, ("fma",), 128, (8, 4, 8, 1, 1))
     _define(QUERIES + KEYS, ("fma",), 128, (4, 4, 4, 1, 2))
 
 
-def shape_for(form, kind, itemsize, width, stacks, lines):
-    """width: of the longest rows; stacks, lines: matrices, and rows of each, that blocks share out."""
+def shape_for(form, kind, itemsize, width, stacks, lines, masked):
+    """width: of the longest rows; stacks, lines: matrices, and rows of each, that blocks share out; masked: blocks
+    read matrices of scores as well, which takes registers."""
     widths = SHAPES[form, "fma64" if kind == "fma" and itemsize == 8 else kind]
     fitting = [w for w in widths if w >= width]
     shapes = widths[min(fitting) if fitting else max(widths)]
     for shape in shapes:
-        if stacks * -(-lines // shape.rows) >= ENOUGH_BLOCKS:
+        if not masked and stacks * -(-lines // shape.rows) >= ENOUGH_BLOCKS:
             return shape
     return shapes[-1]
