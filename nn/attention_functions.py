@@ -133,8 +133,9 @@ def scaled_dot_product_attention(
     enable_gqa  whether heads of query share those of key and value
 
     Gives (..., H, L, E). Leading dimensions, of which there may be none, broadcast. A query that sees no key gives 0.
-    The scores are never written out for long sequences: memory is linear in L and S. Raises ValueError for shapes that
-    do not fit and a dropout_p outside of 0 .. 1, TypeError for dtypes that differ or a mask of integers.
+    The scores of long sequences are never written out, memory is linear in L and S, unless a mask gets a gradient.
+    Raises ValueError for shapes that do not fit and a dropout_p outside of 0 .. 1, TypeError for dtypes that differ or
+    a mask of integers.
     Source: Vaswani et al. 2017; as torch.nn.functional.scaled_dot_product_attention.
 
     >>> import numpy as np

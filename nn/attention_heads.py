@@ -24,6 +24,10 @@ from .tensor import Tensor, as_tensor
 __all__ = ["HeadsFunction", "InProjection", "multi_head_attention_forward"]
 
 
+# of the layer, in errors
+_NAME = "MultiheadAttention"
+
+
 class InProjection(Function):
     """x @ w[rows].T + b[rows] of each input, `counts` thirds of the rows for each in order; b may be None."""
 
@@ -35,8 +39,9 @@ class InProjection(Function):
         results, begin = [], 0
         for x, count in zip(inputs, counts, strict=True):
             if x.shape[2] != w.shape[1] or x.dtype != w.dtype:
+                kind = ValueError if x.dtype == w.dtype else TypeError
                 expected, got = f"{w.dtype} (..., {w.shape[1]})", f"{x.dtype} {x.shape}"
-                raise ValueError(f"multi_head_attention_forward: expected query, key and value {expected}, got {got}")
+                raise kind(f"{_NAME}: expected query, key and value {expected}, got {got}")
             end = begin + count * third
             y = empty((*x.shape[:2], count * third), w.dtype, ctx.device)
             given = _rows(x), w[begin:end], nothing if b is None else b[begin:end]
@@ -171,12 +176,11 @@ def multi_head_attention_forward(
     query (L, N, E), key (S, N, kdim), value (S, N, vdim), or without N, or with the keyword `batch_first` N before L
     and S. static_k and static_v (N * num_heads, S, E / num_heads) take the place of projected keys and values.
     """
-    name = "multi_head_attention_forward"
     same, shared = query is key is value, key is value
     query = as_tensor(query)
     key = query if same else as_tensor(key)
     value = key if shared else as_tensor(value)
-    _check(name, query, key, value, embed_dim_to_check, num_heads)
+    _check(query, key, value, embed_dim_to_check, num_heads)
     batched = query.ndim == 3
     if not batched:
         batch_first = False
@@ -186,10 +190,11 @@ def multi_head_attention_forward(
         key_padding_mask = None if key_padding_mask is None else as_tensor(key_padding_mask).unsqueeze(0)
     steps = 1 if batch_first else 0
     if query.shape[1 - steps] != key.shape[1 - steps]:
-        raise ValueError(f"{name}: expected as many samples of query as of key, got {query.shape} and {key.shape}")
-    apart = add_zero_attn or not bias_k is bias_v is static_k is static_v is None
+        raise ValueError(f"{_NAME}: expected as many samples of query as of key, got {query.shape} and {key.shape}")
+    # whether keys and values are more, or others, than the projections of key and value
+    apart = add_zero_attn or any(given is not None for given in (bias_k, bias_v, static_k, static_v))
     if apart and rotary is not None:
-        raise ValueError(f"{name}: expected no bias_k, add_zero_attn, static_k or static_v beside rotary positions")
+        raise ValueError(f"{_NAME}: expected no bias_k, add_zero_attn, static_k or static_v beside rotary positions")
 
     if use_separate_proj_weight:
         biases = (None,) * 3 if in_proj_bias is None else as_tensor(in_proj_bias).chunk(3)
@@ -206,7 +211,7 @@ def multi_head_attention_forward(
     extra = 0
     if apart:
         given = (static_k, bias_k), (static_v, bias_v)
-        projections, extra = _extended(name, projections, given, add_zero_attn, num_heads, steps)
+        projections, extra = _extended(projections, given, add_zero_attn, num_heads, steps)
         sizes = *sizes[:3], projections[1].shape[steps]
         if is_causal and extra:
             # the added keys come last, and yet every query sees them
@@ -216,7 +221,7 @@ def multi_head_attention_forward(
     attn_mask = None if is_causal else attn_mask
     bias = keep = None
     if attn_mask is not None or key_padding_mask is not None:
-        bias, keep = merged(name, attn_mask, key_padding_mask, sizes, extra, projections[0].dtype)
+        bias, keep = merged(_NAME, attn_mask, key_padding_mask, sizes, extra, projections[0].dtype)
     if rotary is not None:
         dtype, device = projections[0].dtype, query.device
         rotary = tuple([rotary.table(n, 0, dtype, device) for n in sizes[2:]]), rotary.interleaved
@@ -231,7 +236,7 @@ def multi_head_attention_forward(
     return y.squeeze(1), None if weights is None else weights.squeeze(0)
 
 
-def _extended(name: str, projections: Any, given: tuple, zero: bool, heads: int, steps: int) -> tuple[list, int]:
+def _extended(projections: Any, given: tuple, zero: bool, heads: int, steps: int) -> tuple[list, int]:
     """Keys and values that were given in the projections' place, and those behind them; how many are behind.
 
     given  for keys and for values: what takes their place, what is added to every sample's; None: nothing
@@ -244,9 +249,9 @@ def _extended(name: str, projections: Any, given: tuple, zero: bool, heads: int,
             static = as_tensor(static)
             if static.ndim != 3 or static.shape[::2] != (samples * heads, depth):
                 expected = f"({samples * heads}, S, {depth})"
-                raise ValueError(f"{name}: expected static_k and static_v {expected}, got shape {static.shape}")
+                raise ValueError(f"{_NAME}: expected static_k and static_v {expected}, got shape {static.shape}")
             order = (0, 2, 1, 3) if steps else (2, 0, 1, 3)
-            x = static.reshape(samples, heads, -1, depth).permute(order).flatten(2)
+            x = static.reshape(samples, heads, static.shape[1], depth).permute(order).flatten(2)
         parts, shape = [x], (samples, 1, width) if steps else (1, samples, width)
         if row is not None:
             parts.append(as_tensor(row).expand(*shape))
@@ -254,18 +259,18 @@ def _extended(name: str, projections: Any, given: tuple, zero: bool, heads: int,
             parts.append(zeros(*shape, dtype=x.dtype, device=x.device))
         found.append(cat(parts, steps))
     if found[1].shape != found[2].shape:
-        raise ValueError(f"{name}: expected as many values as keys, got {found[2].shape} and {found[1].shape}")
+        raise ValueError(f"{_NAME}: expected as many values as keys, got {found[2].shape} and {found[1].shape}")
     return found, len(parts) - 1
 
 
-def _check(name: str, query: Tensor, key: Tensor, value: Tensor, width: int, heads: int) -> None:
+def _check(query: Tensor, key: Tensor, value: Tensor, width: int, heads: int) -> None:
     shapes = query.shape, key.shape, value.shape
     if query.ndim not in (2, 3) or not len(shapes[0]) == len(shapes[1]) == len(shapes[2]):
         got = ", ".join(map(str, shapes))
-        raise ValueError(f"{name}: expected query, key and value with 3 dimensions, or 2 without a batch, got {got}")
+        raise ValueError(f"{_NAME}: expected query, key and value with 3 dimensions, or 2 without a batch, got {got}")
     if shapes[0][-1] != width:
-        raise ValueError(f"{name}: expected query (..., {width}), got shape {shapes[0]}")
+        raise ValueError(f"{_NAME}: expected query (..., {width}), got shape {shapes[0]}")
     if heads <= 0 or width % heads:
-        raise ValueError(f"{name}: expected embed_dim as a multiple of num_heads, got {width} and {heads}")
+        raise ValueError(f"{_NAME}: expected embed_dim as a multiple of num_heads, got {width} and {heads}")
     if shapes[1][:-1] != shapes[2][:-1]:
-        raise ValueError(f"{name}: expected key and value of the same steps and samples, got {shapes[1]}, {shapes[2]}")
+        raise ValueError(f"{_NAME}: expected key and value of the same steps and samples, got {shapes[1]}, {shapes[2]}")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import close
 from hotloop import nn
-from hotloop.nn import attention_functions
+from hotloop.nn import attention_functions, attention_heads, doors
 from hotloop.nn import functional as F
 from recurrent_pairs import compare, torch_dtype
 
@@ -82,6 +82,25 @@ def test_weights_made_again(rng, monkeypatch):
     """Backward of long sequences keeps no weights."""
     monkeypatch.setattr(attention_functions, "ATTENTION_KEPT", 0)
     sdpa(rng, heads(N, H), rng.standard_normal((L, S)))
+
+
+def test_long_sequences_need_no_memory_for_their_scores(rng, monkeypatch):
+    """Nor for a mask of every head: padding and a mask for all samples are spread by strides."""
+    monkeypatch.setattr(attention_functions, "ATTENTION_KEPT", 100)
+    sizes, steps = [], 40
+
+    def watched(shape, dtype, device="cpu"):
+        sizes.append(int(np.prod(shape)))
+        return doors.empty(shape, dtype, device)
+
+    monkeypatch.setattr(attention_functions, "empty", watched)
+    monkeypatch.setattr(attention_heads, "empty", watched)
+    layer = nn.MultiheadAttention(WIDTH, H)
+    x = nn.Tensor(rng.standard_normal((steps, N, WIDTH)).astype(np.float32), requires_grad=True)
+    padding, mask = np.arange(steps) > np.array([[30], [20]]), rng.standard_normal((steps, steps))
+    y, _ = layer(x, x, x, padding, False, mask)
+    y.square().sum().backward()
+    assert max(sizes) == steps * N * 3 * WIDTH < steps * steps * N
 
 
 @pytest.mark.parametrize("order", [(0, 2, 1, 3), (1, 2, 0, 3)], ids=["NLHD", "LNHD"])
@@ -473,7 +492,7 @@ def test_layer_messages(rng):
         (ValueError, r"query \(..., 8\), got shape \(5, 3, 4\)", (x[..., :4], x, x), {}),
         (ValueError, r"as many samples of query as of key, got \(5, 2, 8\) and \(5, 3, 8\)", (x[:, :2], x, x), {}),
         (ValueError, r"same steps and samples, got \(5, 3, 8\), \(4, 3, 8\)", (x, x, x[:4]), {}),
-        (ValueError, r"float32 \(..., 8\), got float64", (x, x, x.astype(np.float64)), {}),
+        (TypeError, r"float32 \(..., 8\), got float64", (x, x, x.astype(np.float64)), {}),
         (
             ValueError,
             r"attn_mask \(L, S\) = \(5, 5\) or .* = \(6, 5, 5\), got shape \(5, 4\)",
