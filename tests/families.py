@@ -67,7 +67,7 @@ def _special(path, s):
         # part of a row, in vectors and a remainder
         return (dict(N=7, L=70, H=5, D=130, B=7, P=41) if s is LARGE else dict(N=2, D=15, B=2, P=5)), {}
     if module == "additive":
-        return (dict(N=5, L=19, S=131, H=67) if s is LARGE else dict(N=2, L=3, S=5)), {}
+        return (dict(N=5, L=19, S=131, H=150) if s is LARGE else dict(N=2, L=3, S=5)), {}
     if module == "pad":
         # reflected: one element in front of each dimension, and two behind
         sizes = dict(P=s["K"], ID=s["P"], IH=s["P"], IW=s["I"], OD=s["P"] + 3, OH=s["P"] + 3, OW=s["I"] + 3)

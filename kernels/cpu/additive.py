@@ -5,8 +5,8 @@ rows of scores. Where units are no whole vectors, the last vector begins so much
 one before by 0.
 
 Backward makes each tanh once more, and owns a block of units of one sample: the sums over keys, over queries and over
-both belong to a unit, so no two blocks meet. A piece of the keys and their gradients lies in the first cache, side by
-side, while all queries pass by. Sums are added up by pieces, then over these; those of v by samples, too.
+both belong to a unit, so no two blocks meet. A piece of the keys and their gradients stays near while all queries pass
+by. Sums are added up by pieces, then over these; those of v by samples, too.
 """
 
 from ..jit import compiled, kernel, parallel_for, scratch
@@ -15,7 +15,7 @@ from .vecmath import tanh
 # units that a chunk of work has at least, and keys of a piece
 GRAIN, KEYS = 8192, 64
 # units of a vector, or of several; so few more are done one by one; units of a block of backward
-LANES, FEW, UNITS = 16, 3, 64
+LANES, FEW, UNITS = 16, 3, 128
 # scratch slots: weights of the last vector, then samples' shares of dv; a block of backward
 SHARES, BLOCK = 3, 4
 
