@@ -1,4 +1,4 @@
-"""Attention in blocks, whose scores stay in the second cache: attention_forward.py and attention_backward.py. Here arrays
+"""Attention in blocks, whose scores stay in the second cache: attention_forward.py, attention_backward.py. Here arrays
 become the numbers that those are told (attention_problem.py)."""
 
 from .. import shared

@@ -15,9 +15,9 @@ import numpy as np
 
 from ..jit import compiled, parallel_for, scratch, standalone
 from .attention_blocks import (
+    block_rows,
     by_row,
     copy_rows,
-    count_tiles,
     line,
     lying_size,
     panels_size,
@@ -28,15 +28,15 @@ from .attention_blocks import (
     turn_columns,
     turn_rows,
     turned,
+    workspace,
 )
 from .attention_problem import Heads, table_at, told_heads, told_options
 from .attention_rows import finish_scores, score_gradient, softmax_from
-from .attention_tiles import ahead, forget, remember, spread
+from .attention_tiles import ahead, forget, remember
 from .attention_vectors import row_copy, row_dot
 from .pack import address_of
 
-KEYS = 256  # in a block
-QUERIES = 128  # in a block
+KEYS = 512  # in a block
 UNITS = 16  # pieces of work there should be
 PARTIAL = 3  # scratch slot: dQ of parts
 
@@ -95,23 +95,23 @@ def _clear(like, heads, n, h, first, rows, columns):
 
 
 @compiled
-def _look_ahead(like, regions, unit, units, parts, grain, at, l, first_key, end, arrays, p, sizes, work):
+def _look_ahead(like, regions, unit, units, parts, grain, at, l, first_key, end, arrays, p, sizes):
     """What comes after a block of queries, rows `at` of the unit: the next block, and some of the next keys."""
     dq, dk, dv, dy, y, q, k, v = arrays
-    item, share = like.itemsize, sizes.h // sizes.g
+    item, share, tall = like.itemsize, sizes.h // sizes.g, block_rows(sizes.l)
     rows = share * sizes.l
     forget(regions)
     key, follower = first_key + KEYS, unit
     if key >= end:
         key, follower = (unit + 1) % parts * grain, unit + 1
-    count = min(QUERIES, sizes.l - l)
+    count = min(tall, sizes.l - l)
     block, block_key, following = unit, first_key, at + count
     if following >= rows:
         block, block_key, following = follower, key, 0
     if block < units:
         n, g = block // parts // sizes.g, block // parts % sizes.g
         h, l = g * share + following // sizes.l, following % sizes.l
-        count = min(QUERIES, sizes.l - l)
+        count = min(tall, sizes.l - l)
         if p:
             first = p + (((n * sizes.h + h) * sizes.l + l) * sizes.s + block_key) * item
             remember(regions, first, sizes.s * item, count, min(KEYS, sizes.s - block_key) * item)
@@ -124,10 +124,9 @@ def _look_ahead(like, regions, unit, units, parts, grain, at, l, first_key, end,
         n, g = follower // parts // sizes.g, follower // parts % sizes.g
         count = min(KEYS, sizes.s - key)
         # each block of queries brings its share of them
-        low, high = count * at // rows, count * min(at + QUERIES, rows) // rows
+        low, high = count * at // rows, count * min(at + tall, rows) // rows
         for heads, columns in ((k, sizes.d), (v, sizes.e), (dk, sizes.d), (dv, sizes.e)):
             remember(regions, _at(heads, n, g, key + low, item), heads.row * item, high - low, columns * item)
-    spread(regions, work)
 
 
 @compiled
@@ -143,7 +142,7 @@ def _unit(like, unit, units, parts, grain, arrays, saved, sizes, options):
     rows = share * sizes.l
     one, scale = like.dtype.type(1), like.dtype.type(options.scale)
     d_size, e_size = row_size(sizes.d, like), row_size(sizes.e, like)
-    most, tall = min(KEYS, end - begin), min(QUERIES, sizes.l)
+    most, tall = min(KEYS, end - begin), block_rows(sizes.l)
     score_size = row_size(most, like)
     block = rows_size(tall, most, like)
     sections = (
@@ -160,7 +159,7 @@ def _unit(like, unit, units, parts, grain, arrays, saved, sizes, options):
     total = rows
     for section in sections:
         total += section
-    turned_keys = address_of(scratch(0, total, like))
+    turned_keys = workspace(total, like)
     turned_values = turned_keys + sections[0] * item
     keys = turned_values + sections[1] * item
     turned_queries = keys + sections[2] * item
@@ -187,7 +186,7 @@ def _unit(like, unit, units, parts, grain, arrays, saved, sizes, options):
         at = 0
         while at < rows:
             h, l = g * share + at // sizes.l, at % sizes.l
-            count = min(QUERIES, sizes.l - l)
+            count = min(tall, sizes.l - l)
             place, rest = (n, h, l, count), deltas[at : at + count]
             at += count
             if sizes.s > KEYS and first_key == begin:
@@ -195,9 +194,7 @@ def _unit(like, unit, units, parts, grain, arrays, saved, sizes, options):
             seen = min(columns, l + count - first_key) if options.causal else columns
             if seen <= 0:
                 continue
-            work = count_tiles(like, count, seen) * (1 if p else 2) + count_tiles(like, count, sizes.d)
-            work += count_tiles(like, seen, sizes.d) + count_tiles(like, seen, sizes.e)
-            _look_ahead(like, regions, unit, units, parts, grain, at - count, l, first_key, end, arrays, p, sizes, work)
+            _look_ahead(like, regions, unit, units, parts, grain, at - count, l, first_key, end, arrays, p, sizes)
             row, slope = _at(q, n, h, l, item), _at(dy, n, h, l, item)
             copy_rows(like, queries_copy, row, q.row, count, sizes.d, scale)
             copy_rows(like, dy_copy, slope, dy.row, count, sizes.e, one)

@@ -7,14 +7,15 @@ column (an operand B) alike, no two rows competing for the same places in the fi
 import numba
 
 from .. import shared
-from ..jit import compiled
+from ..jit import compiled, scratch
 from ..state import as_pointer
 from .attention_tiles import LINE, attention_tiles
 from .attention_vectors import row_copy
-from .pack import BY_LINE, Matrix, Panels, pack_panel, panel_size, panel_width
+from .pack import BY_LINE, Matrix, Panels, address_of, pack_panel, panel_size, panel_width
 from .target import ROWS
 from .tile import HEIGHTS
 
+QUERIES = 64  # the most in a block; two blocks of scores and all that meets them fit the second cache
 LOW = HEIGHTS[len(HEIGHTS) // 2]  # rows of a lower tile
 
 
@@ -22,6 +23,21 @@ LOW = HEIGHTS[len(HEIGHTS) // 2]  # rows of a lower tile
 def line(address, n, like):
     """n elements of like's type at an address."""
     return numba.carray(as_pointer(address), (n,), like.dtype)
+
+
+@compiled
+def block_rows(queries):
+    """Queries in a block: all blocks of a head are about as large."""
+    blocks = max(1, (queries + QUERIES - 1) // QUERIES)
+    return max(1, (queries + blocks - 1) // blocks)
+
+
+@compiled
+def workspace(n, like):
+    """Address of n elements, on a page of 2 MB where the system gives them: so lines of a block do not compete for the
+    same places in the second cache, which knows lines by where they really are."""
+    room = max(2**22, (n * like.itemsize + 2**21 - 1) // 2**21 * 2**21 + 2**21)
+    return (address_of(scratch(0, room // like.itemsize, like)) + 2**21 - 1) // 2**21 * 2**21
 
 
 @compiled
@@ -133,9 +149,3 @@ def product(like, m, n, depth, a, a_line, a_step, b, c, ldc, add, regions):
 @compiled
 def prepare_products(like):
     shared.prepare(shared.ATTENTION_TILES if like.itemsize == 4 else shared.ATTENTION_TILES + 1)
-
-
-@compiled
-def count_tiles(like, m, n):
-    width = panel_width(like)
-    return ((m + ROWS - 1) // ROWS) * ((n + width - 1) // width)

@@ -15,11 +15,11 @@ import math
 
 import numpy as np
 
-from ..jit import compiled, parallel_for, scratch, standalone
+from ..jit import compiled, parallel_for, standalone
 from .attention_blocks import (
+    block_rows,
     by_row,
     copy_rows,
-    count_tiles,
     line,
     lying_size,
     panels_size,
@@ -30,16 +30,16 @@ from .attention_blocks import (
     turn_columns,
     turn_rows,
     turned,
+    workspace,
 )
 from .attention_problem import table_at, told_heads, told_options
 from .attention_rows import drawn, drop, finish_scores, softmax_from
-from .attention_tiles import ahead, forget, remember, spread
+from .attention_tiles import ahead, forget, remember
 from .attention_vectors import row_copy, row_exp, row_max
 from .pack import address_of
 from .vecmath import exp_below, log
 
 KEYS = 512  # in a block
-QUERIES = 56  # in a block
 UNITS = 32  # pieces of work there should be
 _ZERO = np.uint64(0)
 
@@ -111,14 +111,15 @@ def _finish(like, place, arrays, sizes, options, totals):
 
 
 @compiled
-def _look_ahead(like, regions, unit, units, parts, grain, at, end, first_key, heads, arrays, sizes, work):
+def _look_ahead(like, regions, unit, units, parts, grain, at, end, first_key, heads, arrays, sizes):
     """What comes after the block of queries at `at`: the next block, and some of the next keys and values."""
     q, k, v = heads
     y, _, p = arrays
+    tall = block_rows(sizes.l)
     item, share = like.itemsize, sizes.h // sizes.g
     forget(regions)
     # the keys that come next, and the block of queries that does: of this unit, or of the one that follows
-    key, follower, following = first_key + KEYS, unit, at + QUERIES
+    key, follower, following = first_key + KEYS, unit, at + tall
     if key >= sizes.s:
         key, follower = 0, unit + 1
     block, begin = unit, unit % parts * grain
@@ -127,7 +128,7 @@ def _look_ahead(like, regions, unit, units, parts, grain, at, end, first_key, he
     if block < units:
         n, g = block // parts // sizes.g, block // parts % sizes.g
         h, l = g * share + following // sizes.l, following % sizes.l
-        count = min(QUERIES, sizes.l - l)
+        count = min(tall, sizes.l - l)
         remember(regions, _at(q, n, h, l, item), q.row * item, count, sizes.d * item)
         remember(regions, _at(y, n, h, l, item), y.row * item, count, sizes.e * item)
         if p and sizes.s <= KEYS:
@@ -138,10 +139,9 @@ def _look_ahead(like, regions, unit, units, parts, grain, at, end, first_key, he
         count = min(KEYS, sizes.s - key)
         # each block of queries brings its share of them
         low = count * (at - begin) // (end - begin)
-        high = count * (min(at + QUERIES, end) - begin) // (end - begin)
+        high = count * (min(at + tall, end) - begin) // (end - begin)
         remember(regions, _at(k, n, g, key + low, item), k.row * item, high - low, sizes.d * item)
         remember(regions, _at(v, n, g, key + low, item), v.row * item, high - low, sizes.e * item)
-    spread(regions, work)
 
 
 @compiled
@@ -153,17 +153,16 @@ def _unit(like, unit, units, parts, grain, arrays, heads, sizes, options):
     n, g = unit // parts // sizes.g, unit // parts % sizes.g
     begin = unit % parts * grain
     end = min(share * sizes.l, begin + grain)
-    e_size = row_size(sizes.e, like)
+    e_size, tall = row_size(sizes.e, like), block_rows(sizes.l)
     most = min(KEYS, sizes.s)
     score_size = row_size(most, like)
     sections = (
         panels_size(most, sizes.d, like),
         rows_size(most, sizes.e, like),
-        lying_size(QUERIES, sizes.d, like),
-        rows_size(QUERIES, most, like),
+        lying_size(tall, sizes.d, like),
+        rows_size(tall, most, like),
     )
-    memory = scratch(0, sections[0] + sections[1] + sections[2] + sections[3] + end - begin, like)
-    keys = address_of(memory)
+    keys = workspace(sections[0] + sections[1] + sections[2] + sections[3] + end - begin, like)
     values = keys + sections[0] * item
     queries = values + sections[1] * item
     scores = queries + sections[2] * item
@@ -175,13 +174,12 @@ def _unit(like, unit, units, parts, grain, arrays, heads, sizes, options):
         at = begin
         while at < end:
             h, l = g * share + at // sizes.l, at % sizes.l
-            count = min(QUERIES, sizes.l - l, end - at)
+            count = min(tall, sizes.l - l, end - at)
             # keys that some query of the block may see
             seen = min(columns, l + count - first_key) if options.causal else columns
             if seen > 0 or first_key == 0:
                 place, rest = (n, h, l, count), totals[at - begin : at - begin + count]
-                work = count_tiles(like, count, seen) + count_tiles(like, count, sizes.e)
-                _look_ahead(like, regions, unit, units, parts, grain, at, end, first_key, heads, arrays, sizes, work)
+                _look_ahead(like, regions, unit, units, parts, grain, at, end, first_key, heads, arrays, sizes)
                 turn_rows(like, queries, _at(q, n, h, l, item), q.row, count, sizes.d, like.dtype.type(options.scale))
                 operand = turned(like, keys, sizes.d)
                 product(like, count, seen, sizes.d, queries, 0, 0, operand, scores, score_size, False, regions)
@@ -212,9 +210,10 @@ def _attention(like, address):
     if rows == 0 or pairs == 0:
         return
     prepare_products(like)
-    parts = min((UNITS + pairs - 1) // pairs, (rows + QUERIES - 1) // QUERIES)
-    blocks = (rows + QUERIES - 1) // QUERIES
-    grain = (blocks + parts - 1) // parts * QUERIES
+    tall = block_rows(sizes.l)
+    blocks = rows // sizes.l * ((sizes.l + tall - 1) // tall)
+    parts = min((UNITS + pairs - 1) // pairs, blocks)
+    grain = (blocks + parts - 1) // parts * tall
     parts = (rows + grain - 1) // grain
     units = pairs * parts
     parallel_for(_units, units, 1, (like, units, parts, grain, (y, lse, t[39]), heads, sizes, options))

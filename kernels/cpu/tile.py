@@ -156,8 +156,8 @@ def has(builder, start, flag):
     return builder.icmp_signed("==", builder.and_(start, flag), flag)
 
 
-def _emit(e, shape, depth, a_step, b, b_step, start, bias, relu):
-    """A tile of height x vectors; shape: its rows and masks.
+def _emit(e, shape, depth, a_step, b, b_step, start, bias, relu, meanwhile):
+    """A tile of height x vectors; shape: its rows and masks. meanwhile(step): what else a step does, or None.
 
     C is added to the sum, not the sum to C: rounding errors grow with the steps of a tile, not with the whole depth.
     """
@@ -193,6 +193,8 @@ def _emit(e, shape, depth, a_step, b, b_step, start, bias, relu):
         element = shape.element(i, a_at)
         for v in range(vectors):
             sums[i, v] = builder.call(e.fma, [element, b_vectors[v], accumulators[i, v]])
+    if meanwhile is not None:
+        meanwhile(step)
     following = builder.add(step, ir.Constant(_i64, 1))
     step.add_incoming(following, loop)
     a_at.add_incoming(builder.add(a_at, e.bytes(a_step)), loop)
@@ -218,6 +220,39 @@ def _emit(e, shape, depth, a_step, b, b_step, start, bias, relu):
         e.store(builder.select(clipped, e.zero, results[i, v]), places[i, v], masks[v])
 
 
+def emit_tile(builder, dtype, args, meanwhile=None):
+    """The code of `tile`, and of what is made of it; args: those of `tile` after the first."""
+    rows, width, depth, a, a_line, a_step, b, b_step, c, ldc, start, bias, relu = args
+    e = Emitter(builder, dtype)
+    flag = e.splat(builder.icmp_unsigned("!=", relu, ir.Constant(relu.type, 0)), e.mask)
+    end = builder.append_basic_block("tile_end")
+
+    def number(kind, value, bound):
+        return builder.icmp_signed(kind, value, ir.Constant(_i64, bound))
+
+    def emit_if(condition, way, height, vectors):
+        """A tile that runs where the condition holds; what is built after it runs where it does not."""
+        here, other = builder.append_basic_block("tile"), builder.append_basic_block("another")
+        builder.cbranch(condition, here, other)
+        builder.position_at_end(here)
+        shape = way(e, height, vectors, rows, width, a, a_line, c, ldc)
+        _emit(e, shape, depth, a_step, b, b_step, start, bias, flag, meanwhile)
+        builder.branch(end)
+        builder.position_at_end(other)
+
+    whole = builder.and_(number("==", rows, ROWS), number("==", width, VECTORS * e.lanes))
+    emit_if(builder.and_(whole, number("==", a_line, 1)), _Straight, ROWS, VECTORS)
+    one_row = builder.and_(number("==", rows, 1), number(">", width, VECTORS * e.lanes))
+    emit_if(one_row, _General, 1, ROW_VECTORS)
+    # from the smallest tile to the largest: the first that covers the part that exists
+    for height in HEIGHTS:
+        for vectors in WIDTHS:
+            fits = builder.and_(number("<=", rows, height), number("<=", width, vectors * e.lanes))
+            emit_if(fits, _General, height, vectors)
+    builder.branch(end)
+    builder.position_at_end(end)
+
+
 @intrinsic
 def tile(typingctx, like, rows, width, depth, a, a_line, a_step, b, b_step, c, ldc, start, bias, relu):
     """C (+)= A B for one tile of the type of `like`, a number; depth >= 1.
@@ -233,35 +268,7 @@ def tile(typingctx, like, rows, width, depth, a, a_line, a_step, b, b_step, c, l
     """
 
     def codegen(context, builder, signature, args):
-        _, rows, width, depth, a, a_line, a_step, b, b_step, c, ldc, start, bias, relu = args
-        e = Emitter(builder, signature.args[0])
-        flag = e.splat(builder.icmp_unsigned("!=", relu, ir.Constant(relu.type, 0)), e.mask)
-        end = builder.append_basic_block("tile_end")
-
-        def number(kind, value, bound):
-            return builder.icmp_signed(kind, value, ir.Constant(_i64, bound))
-
-        def emit_if(condition, way, height, vectors):
-            """A tile that runs where the condition holds; what is built after it runs where it does not."""
-            here, other = builder.append_basic_block("tile"), builder.append_basic_block("another")
-            builder.cbranch(condition, here, other)
-            builder.position_at_end(here)
-            shape = way(e, height, vectors, rows, width, a, a_line, c, ldc)
-            _emit(e, shape, depth, a_step, b, b_step, start, bias, flag)
-            builder.branch(end)
-            builder.position_at_end(other)
-
-        whole = builder.and_(number("==", rows, ROWS), number("==", width, VECTORS * e.lanes))
-        emit_if(builder.and_(whole, number("==", a_line, 1)), _Straight, ROWS, VECTORS)
-        one_row = builder.and_(number("==", rows, 1), number(">", width, VECTORS * e.lanes))
-        emit_if(one_row, _General, 1, ROW_VECTORS)
-        # from the smallest tile to the largest: the first that covers the part that exists
-        for height in HEIGHTS:
-            for vectors in WIDTHS:
-                fits = builder.and_(number("<=", rows, height), number("<=", width, vectors * e.lanes))
-                emit_if(fits, _General, height, vectors)
-        builder.branch(end)
-        builder.position_at_end(end)
+        emit_tile(builder, signature.args[0], args[1:])
         return context.get_dummy_value()
 
     integers = (types.intp,) * 12
