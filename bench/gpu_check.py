@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TIMED = {
     "products": ("gpu_products", "gemm_rows"),
     "convolutions": ("gpu_products", "conv_rows"),
+    "attention": ("gpu_attention", "attention_rows"),
     "recurrent": ("gpu_products", "recurrent_rows"),
     "steps": ("gpu_products", "step_rows"),
     "optimizers": ("gpu_counted", "optimizer_rows"),
@@ -41,6 +42,7 @@ PLAN = [
     ("machine", 40),
     ("products", 90),
     ("tests", 200),
+    ("attention", 60),
     ("recurrent", 60),
     ("convolutions", 60),
     ("steps", 30),

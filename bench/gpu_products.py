@@ -35,7 +35,11 @@ def gemm(m, n, k, kind, transpose_b=False, target=0.0):
             torch.backends.cuda.matmul.allow_tf32 = kind == "tf32"
             torch.matmul(ta, tb, out=out)
 
-        return Workload(ours, peer, lambda: error(ty, ta.double() @ tb.double()), *count)
+        def check():
+            ours()
+            return error(ty, ta.double() @ tb.double())
+
+        return Workload(ours, peer, check, *count)
 
     name = f"{m} x {k} @ {k} x {n}, {kind}{', b transposed' * transpose_b}"
     unit = {"3xtf32": "tf32", "float16": "bfloat16"}.get(kind, kind)

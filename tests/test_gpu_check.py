@@ -44,6 +44,16 @@ def test_optimizer_rows_run(small):
         assert work.bytes % 80 == 0 and work.bytes >= 240, row.name
 
 
+def test_attention_rows_run(small, monkeypatch):
+    import gpu_attention
+
+    monkeypatch.setattr(gpu_attention, "SHAPES", [(1, 2, 3, 4)])
+    for row in gpu_attention.attention_rows():
+        # without tensor cores: those that the simulator has are slow
+        if "bfloat16" not in row.name and "tf32" not in row.name:
+            row.make().ours()
+
+
 def test_a_step_is_captured(small, monkeypatch):
     import gpu_products
     from hotloop import cuda

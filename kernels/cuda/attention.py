@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from . import tile_launch
+from .attention_kernel import LOG2_E, kernel_of
 from .attention_shapes import shape_for
-from .attention_source import LOG2_E, Version, arguments_of, kernel_of, strides_of
+from .attention_version import Version, arguments_of, strides_of
 from .elementwise import fill_forward
 from .half import HALVES, stored_as
 from .lanes import warp_sum
@@ -140,8 +141,7 @@ class _Call(NamedTuple):
         widest = depth if weights else max(depth, width)
         there = {name: bool(arrays[name].size) for name in ("bias", "keep")}
         there["slopes"] = "dp" in arrays and bool(arrays["dp"].size) and not weights
-        masked = any(there.values())
-        shape = shape_for(form, _kind(dtype), dtype.itemsize, widest, stacks, lines, masked)
+        shape = shape_for(form, _kind(dtype), dtype.itemsize, widest, stacks, lines, any(there.values()))
         version = Version(
             form,
             stored_as(dtype),

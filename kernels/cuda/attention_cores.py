@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .ptx_attention import laid_down, packed, step_products
+from .ptx_attention_moves import laid_down, packed, step_products
 from .ptx_tile import fragment_loads, tensor_product, word_loads
 from .score_tile import interleaved, of_fragments
 from .target import SIMULATOR

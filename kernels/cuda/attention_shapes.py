@@ -44,16 +44,16 @@ else:
     _define(KEYS, HALVES, 128, (4, 1, 2, 2, 2))
     _define(EVERY, ("tf32",), 128, (4, 1, 2, 1, 2))
     _define(FORWARD, ("fma",), 128, (8, 4, 8, 1, 1))
-    _define(QUERIES + KEYS, ("fma",), 128, (4, 4, 4, 1, 2))
+    _define(QUERIES + KEYS, ("fma",), 128, (4, 4, 4, 1, 2), (4, 2, 4, 1, 2))
 
 
-def shape_for(form, kind, itemsize, width, stacks, lines, masked):
-    """width: of the longest rows; stacks, lines: matrices, and rows of each, that blocks share out; masked: blocks
-    read matrices of scores as well, which takes registers."""
+def shape_for(form, kind, itemsize, width, stacks, lines, more):
+    """width: of the longest rows; stacks, lines: matrices, and rows of each, that blocks share out; more: blocks
+    read matrices of scores as well, which takes registers, as do rows that come in parts."""
     widths = SHAPES[form, "fma64" if kind == "fma" and itemsize == 8 else kind]
     fitting = [w for w in widths if w >= width]
     shapes = widths[min(fitting) if fitting else max(widths)]
     for shape in shapes:
-        if not masked and stacks * -(-lines // shape.rows) >= ENOUGH_BLOCKS:
+        if fitting and not more and stacks * -(-lines // shape.rows) >= ENOUGH_BLOCKS:
             return shape
     return shapes[-1]
