@@ -5,8 +5,9 @@ before a label that has no probability. A step reads both rows of the step befor
 vectors lie across places. What is a number, and how two are added: ctc_formulas.py.
 
 Rows are kept in blocks of 16 places: 16 mantissas of blanks, their exponents, mantissas of labels, their exponents. All
-of a block is at constant distances from one address, so that LLVM has few overlaps to rule out. A step reads a copy of
-the row before, whose fields have 17 places: one more, of the block before or behind.
+of a block is at constant distances from one address, so that LLVM has few overlaps to rule out. Those fields from which
+neighbours are read have 17 places: one more, of the block before or behind. Steps go from one row to another and back:
+what a step writes it finds again where, and as wide as, it was written, but for the neighbours.
 """
 
 import math
@@ -23,14 +24,14 @@ from .vecmath import exp_parts, log
 
 # places of a block
 LANES = 16
-# a block as it is written; backwards, also how much each place is occupied
-BLANK, BLANK_E, LABEL, LABEL_E, OCCUPIED, OCCUPIED_LABEL = 0, 16, 32, 48, 64, 80
-FORTH, BACK = 64, 96
-# a block as it is read: fields of 17 places
-FIRST, FIRST_E, SECOND, SECOND_E, COPY = 0, 17, 34, 51, 68
-# scratch slots. What a step writes lies apart from all it reads: LLVM compares addresses of one slot pair by pair, and
-# there are too many pairs
-SUMS_FORTH, SYMBOLS, READ, SUMS_BACK = 3, 5, 6, 7
+# a block forwards: blanks (mantissas, exponents), labels with the last one of the block before; what is kept of it
+BLANK, BLANK_E, LABEL, LABEL_E, FORTH = 0, 16, 32, 49, 66
+KEPT_LABEL, KEPT_LABEL_E, KEPT = 32, 48, 64
+# backwards: blanks and labels with the first ones of the block behind; then how much each place is occupied
+BACK_E, BACK_LABEL, BACK_LABEL_E, OCCUPIED, OCCUPIED_LABEL, BACK = 17, 34, 51, 68, 84, 100
+# scratch slots. The two rows lie apart from each other, and from all else that a step reads: LLVM compares addresses of
+# one slot pair by pair, and there are too many pairs
+EVEN, ODD, STEPS = 3, 5, 6
 # steps times places of a chunk of samples, at least
 GRAIN = 4096
 
@@ -53,25 +54,20 @@ _probability, _normal, _two, _three = _formulas.probability, _formulas.normal, _
 
 
 @compiled
-def _read(symbols, blanks, x, n, labels, blank):
-    """Probabilities of sample n's labels and blank at each step, 0 beyond its labels."""
-    for t in range(symbols.shape[0]):
-        row = x[t, n]
-        blanks[0, t] = row[blank]
-        for b in range(symbols.shape[1]):
-            out, some = symbols[t, b], labels[b * LANES : b * LANES + LANES]
-            for j in range(some.size):
-                out[j] = row[some[j]]
-            for j in range(some.size, LANES):
-                out[j] = -math.inf
-    for t in range(symbols.shape[0]):
-        for b in range(symbols.shape[1]):
-            out = symbols[t, b]
-            for j in range(LANES):
-                out[j], out[LANES + j] = _probability(out[j])
-    blank_m, blank_e = blanks[0], blanks[1]
-    for t in range(blank_m.size):
-        blank_m[t], blank_e[t] = _probability(blank_m[t])
+def _read(mantissas, exponents, x, n, labels, blank, blocks):
+    """Probabilities of sample n at each step: of its labels, of none up to the end of the last block, and behind those
+    of all steps of its blank."""
+    places = blocks * LANES
+    steps = mantissas.size // (places + 1)
+    lines, blanks = mantissas[: steps * places].reshape(steps, places), mantissas[steps * places :]
+    for t in range(steps):
+        row, out = x[t, n], lines[t]
+        blanks[t] = row[blank]
+        for k in range(labels.size):
+            out[k] = row[labels[k]]
+        out[labels.size :] = -math.inf
+    for i in range(mantissas.size):
+        mantissas[i], exponents[i] = _probability(mantissas[i])
 
 
 @compiled
@@ -87,71 +83,71 @@ def _find_passes(ahead, behind, labels):
 
 
 @compiled
-def _clear(row):
-    """A row to be read: zeros."""
-    row[:, FIRST:FIRST_E] = 0
-    row[:, FIRST_E:SECOND] = LEAST
-    row[:, SECOND:SECOND_E] = 0
-    row[:, SECOND_E:COPY] = LEAST
+def _clear(row, blank_e, label, label_e, end):
+    """Zeros in all places of a row, whose fields begin there."""
+    row[:, :blank_e] = 0
+    row[:, blank_e:label] = LEAST
+    row[:, label:label_e] = 0
+    row[:, label_e:end] = LEAST
 
 
 @compiled
-def _copy_forwards(copy, row):
-    """A row to be read for the next step; in front of each block's places is the last one of the block before."""
-    for b in range(row.shape[0]):
-        to, source = copy[b], row[b]
-        for j in range(LANES):
-            to[FIRST + 1 + j], to[FIRST_E + 1 + j] = source[BLANK + j], source[BLANK_E + j]
-            to[SECOND + 1 + j], to[SECOND_E + 1 + j] = source[LABEL + j], source[LABEL_E + j]
-    for b in range(1, row.shape[0]):
-        copy[b, SECOND], copy[b, SECOND_E] = row[b - 1, LABEL + LANES - 1], row[b - 1, LABEL_E + LANES - 1]
-
-
-@compiled
-def _copy_backwards(copy, row):
-    """Behind each block's places is the first one of the block behind."""
-    for b in range(row.shape[0]):
-        to, source = copy[b], row[b]
-        for j in range(LANES):
-            to[FIRST + j], to[FIRST_E + j] = source[BLANK + j], source[BLANK_E + j]
-            to[SECOND + j], to[SECOND_E + j] = source[LABEL + j], source[LABEL_E + j]
-    for b in range(row.shape[0] - 1):
-        copy[b, FIRST + LANES], copy[b, FIRST_E + LANES] = row[b + 1, BLANK], row[b + 1, BLANK_E]
-        copy[b, SECOND + LANES], copy[b, SECOND_E + LANES] = row[b + 1, LABEL], row[b + 1, LABEL_E]
-
-
-@compiled
-def _forwards(row, before, ahead, symbols, blank_m, blank_e):
+def _forwards(row, before, ahead, label_m, label_e, blank_m, blank_e):
     """One step: paths that end in a place, of those that ended there or one before."""
     for b in range(row.shape[0]):
-        q, p, passes, symbol = row[b], before[b], ahead[b], symbols[b]
+        q, p, passes, mantissas, exponents = row[b], before[b], ahead[b], label_m[b], label_e[b]
         for j in range(LANES):
-            m0, e0 = p[FIRST + 1 + j], p[FIRST_E + 1 + j]
-            m1, e1 = p[SECOND + 1 + j], p[SECOND_E + 1 + j]
-            m2, e2 = p[SECOND + j], p[SECOND_E + j]
+            m0, e0 = p[BLANK + j], p[BLANK_E + j]
+            m1, e1 = p[LABEL + 1 + j], p[LABEL_E + 1 + j]
+            m2, e2 = p[LABEL + j], p[LABEL_E + j]
             m, e = _two(m0, e0, m2, e2)
             q[BLANK + j], q[BLANK_E + j] = _normal(m * blank_m, e + blank_e)
             m, e = _three(m0, e0, m1, e1, m2, e2 + passes[j])
-            q[LABEL + j], q[LABEL_E + j] = _normal(m * symbol[j], e + symbol[LANES + j])
+            q[LABEL + 1 + j], q[LABEL_E + 1 + j] = _normal(m * mantissas[j], e + exponents[j])
+    row[0, LABEL], row[0, LABEL_E] = 0, LEAST
+    for b in range(1, row.shape[0]):
+        row[b, LABEL], row[b, LABEL_E] = row[b - 1, LABEL + LANES], row[b - 1, LABEL_E + LANES]
 
 
 @compiled
-def _backwards(row, after, forth, behind, symbols, blank_m, blank_e, share, scale):
+def _keep(kept, row):
+    for b in range(row.shape[0]):
+        out, q = kept[b], row[b]
+        for j in range(LANES):
+            out[BLANK + j], out[BLANK_E + j] = q[BLANK + j], q[BLANK_E + j]
+            out[KEPT_LABEL + j], out[KEPT_LABEL_E + j] = q[LABEL + 1 + j], q[LABEL_E + 1 + j]
+
+
+@compiled
+def _backwards(row, after, kept, behind, label_m, label_e, blank_m, blank_e, share, scale):
     """One step: paths that go on from a place, its own class included, of those that go on from there or one behind;
     and what part of all paths, whose number is 2^-scale / share, is at each place."""
     for b in range(row.shape[0]):
-        q, p, a, passes, symbol = row[b], after[b], forth[b], behind[b], symbols[b]
+        q, p, a, passes, mantissas, exponents = row[b], after[b], kept[b], behind[b], label_m[b], label_e[b]
         for j in range(LANES):
-            m0, e0 = p[FIRST + j], p[FIRST_E + j]
-            m1, e1 = p[SECOND + j], p[SECOND_E + j]
-            m2, e2 = p[FIRST + 1 + j], p[FIRST_E + 1 + j]
-            m3, e3 = p[SECOND + 1 + j], p[SECOND_E + 1 + j]
+            m0, e0 = p[BLANK + j], p[BACK_E + j]
+            m1, e1 = p[BACK_LABEL + j], p[BACK_LABEL_E + j]
+            m2, e2 = p[BLANK + 1 + j], p[BACK_E + 1 + j]
+            m3, e3 = p[BACK_LABEL + 1 + j], p[BACK_LABEL_E + 1 + j]
             m, e = _two(m0, e0, m1, e1)
             q[OCCUPIED + j] = m * share * a[BLANK + j] * _power(e + a[BLANK_E + j] + scale)
-            q[BLANK + j], q[BLANK_E + j] = _normal(m * blank_m, e + blank_e)
+            q[BLANK + j], q[BACK_E + j] = _normal(m * blank_m, e + blank_e)
             m, e = _three(m1, e1, m2, e2, m3, e3 + passes[j])
-            q[OCCUPIED_LABEL + j] = m * share * a[LABEL + j] * _power(e + a[LABEL_E + j] + scale)
-            q[LABEL + j], q[LABEL_E + j] = _normal(m * symbol[j], e + symbol[LANES + j])
+            q[OCCUPIED_LABEL + j] = m * share * a[KEPT_LABEL + j] * _power(e + a[KEPT_LABEL_E + j] + scale)
+            q[BACK_LABEL + j], q[BACK_LABEL_E + j] = _normal(m * mantissas[j], e + exponents[j])
+    _show_next(row)
+
+
+@compiled
+def _show_next(row):
+    """Give every block the first places of the one behind it; nothing is behind the last."""
+    for b in range(row.shape[0] - 1):
+        q, p = row[b], row[b + 1]
+        q[BLANK + LANES], q[BACK_E + LANES] = p[BLANK], p[BACK_E]
+        q[BACK_LABEL + LANES], q[BACK_LABEL_E + LANES] = p[BACK_LABEL], p[BACK_LABEL_E]
+    last = row[row.shape[0] - 1]
+    last[BLANK + LANES], last[BACK_E + LANES] = 0, LEAST
+    last[BACK_LABEL + LANES], last[BACK_LABEL_E + LANES] = 0, LEAST
 
 
 @compiled
@@ -165,16 +161,16 @@ def _gradient(dx, row, labels, blank, factor):
     dx[:] = 0
     dx[blank] = -factor * total
     for b in range(row.shape[0]):
-        occupied, some = row[b, OCCUPIED_LABEL:], labels[b * LANES : b * LANES + LANES]
+        occupied, some = row[b, OCCUPIED_LABEL:BACK], labels[b * LANES : b * LANES + LANES]
         for j in range(some.size):
             dx[some[j]] -= factor * occupied[j]
 
 
 @compiled
 def _together(row, labels):
-    """What all paths have together, of the row that is read after the last step."""
+    """What all paths have together, of the row after the last step."""
     b, j = labels.size // LANES, labels.size % LANES
-    m, e = _two(row[b, FIRST + 1 + j], row[b, FIRST_E + 1 + j], row[b, SECOND + j], row[b, SECOND_E + j])
+    m, e = _two(row[b, BLANK + j], row[b, BLANK_E + j], row[b, LABEL + j], row[b, LABEL_E + j])
     return _normal(m, e)
 
 
@@ -182,23 +178,29 @@ def _together(row, labels):
 def _sample(dx, x, n, steps, labels, blank, zero_infinity, factor):
     """The loss of sample n, and its gradient times factor where dx is wanted."""
     blocks = labels.size // LANES + 1
-    kept, width = steps if dx.size else 1, blocks * 2 * LANES
-    forth = scratch(SUMS_FORTH, kept * blocks * FORTH, x).reshape(kept, blocks, FORTH)
-    space = scratch(SYMBOLS, steps * (width + 2), x)
-    symbols, blanks = space[: steps * width].reshape(steps, blocks, 2 * LANES), space[steps * width :].reshape(2, steps)
-    space = scratch(READ, blocks * (COPY + 2 * LANES), x)
-    copy, rest = space[: blocks * COPY].reshape(blocks, COPY), space[blocks * COPY :].reshape(2, blocks, LANES)
-    ahead, behind = rest[0], rest[1]
-    _read(symbols, blanks, x, n, labels, blank)
+    kept, numbers = steps if dx.size else 0, steps * (blocks * LANES + 1)
+    even, odd = scratch(EVEN, blocks * BACK, x), scratch(ODD, blocks * BACK, x)
+    space = scratch(STEPS, kept * blocks * KEPT + 2 * numbers + 2 * blocks * LANES, x)
+    forth, space = space[: kept * blocks * KEPT].reshape(kept, blocks, KEPT), space[kept * blocks * KEPT :]
+    mantissas, exponents, passes = space[:numbers], space[numbers : 2 * numbers], space[2 * numbers :]
+    ahead, behind = passes[: blocks * LANES].reshape(blocks, LANES), passes[blocks * LANES :].reshape(blocks, LANES)
+    _read(mantissas, exponents, x, n, labels, blank, blocks)
+    labels_m = mantissas[: steps * blocks * LANES].reshape(steps, blocks, LANES)
+    labels_e = exponents[: steps * blocks * LANES].reshape(steps, blocks, LANES)
+    blanks_m, blanks_e = mantissas[numbers - steps :], exponents[numbers - steps :]
     _find_passes(ahead.reshape(-1), behind.reshape(-1), labels)
     # before the first step, all paths are at the first blank
-    _clear(copy)
-    copy[0, FIRST + 1], copy[0, FIRST_E + 1] = 1, 0
+    a, b = even[: blocks * FORTH].reshape(blocks, FORTH), odd[: blocks * FORTH].reshape(blocks, FORTH)
+    _clear(a, BLANK_E, LABEL, LABEL_E, FORTH)
+    a[0, BLANK], a[0, BLANK_E] = 1, 0
     for t in range(steps):
-        row = forth[min(t, kept - 1)]
-        _forwards(row, copy, ahead, symbols[t], blanks[0, t], blanks[1, t])
-        _copy_forwards(copy, row)
-    m, e = _together(copy, labels)
+        if t % 2 == 0:
+            _forwards(b, a, ahead, labels_m[t], labels_e[t], blanks_m[t], blanks_e[t])
+        else:
+            _forwards(a, b, ahead, labels_m[t], labels_e[t], blanks_m[t], blanks_e[t])
+        if kept:
+            _keep(forth[t], a if t % 2 else b)
+    m, e = _together(b if steps % 2 else a, labels)
     loss = -(log(np.float64(m)) + np.float64(e) * LN2)
     infinite = loss == math.inf
     if dx.size:
@@ -206,17 +208,19 @@ def _sample(dx, x, n, steps, labels, blank, zero_infinity, factor):
         for t in range(0 if infinite else steps, x.shape[0]):
             dx[t, n][:] = nothing if t < steps else x.dtype.type(0)
     if dx.size and not infinite:
-        back = scratch(SUMS_BACK, blocks * BACK, x).reshape(blocks, BACK)
         # after the last step, all paths are at the last blank: as if there were one more
-        _clear(copy)
+        a, b = even.reshape(blocks, BACK), odd.reshape(blocks, BACK)
+        _clear(a, BACK_E, BACK_LABEL, BACK_LABEL_E, OCCUPIED)
         last, share = labels.size % LANES, x.dtype.type(1) / m
-        copy[blocks - 1, FIRST + last], copy[blocks - 1, FIRST_E + last] = 1, 0
-        if last == 0 and blocks > 1:
-            copy[blocks - 2, FIRST + LANES], copy[blocks - 2, FIRST_E + LANES] = 1, 0
-        for t in range(steps - 1, -1, -1):
-            _backwards(back, copy, forth[t], behind, symbols[t], blanks[0, t], blanks[1, t], share, -e)
-            _copy_backwards(copy, back)
-            _gradient(dx[t, n], back, labels, blank, factor)
+        a[blocks - 1, BLANK + last], a[blocks - 1, BACK_E + last] = 1, 0
+        _show_next(a)
+        for i in range(steps):
+            t = steps - 1 - i
+            if i % 2 == 0:
+                _backwards(b, a, forth[t], behind, labels_m[t], labels_e[t], blanks_m[t], blanks_e[t], share, -e)
+            else:
+                _backwards(a, b, forth[t], behind, labels_m[t], labels_e[t], blanks_m[t], blanks_e[t], share, -e)
+            _gradient(dx[t, n], a if i % 2 else b, labels, blank, factor)
     return 0.0 if infinite and zero_infinity else loss
 
 
