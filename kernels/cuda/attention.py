@@ -141,7 +141,9 @@ class _Call(NamedTuple):
         widest = depth if weights else max(depth, width)
         there = {name: bool(arrays[name].size) for name in ("bias", "keep")}
         there["slopes"] = "dp" in arrays and bool(arrays["dp"].size) and not weights
-        shape = shape_for(form, _kind(dtype), dtype.itemsize, widest, stacks, lines, any(there.values()))
+        drop = self.rate > 0 and not weights
+        more = any(there.values()) or drop and form == "queries"
+        shape = shape_for(form, _kind(dtype), dtype.itemsize, widest, stacks, lines, more)
         version = Version(
             form,
             stored_as(dtype),
@@ -149,7 +151,7 @@ class _Call(NamedTuple):
             widest > shape.width,
             self.scale > 0 and not there["bias"],
             **there,
-            drop=self.rate > 0 and not weights,
+            drop=drop,
             scores=scores,
             weights=weights,
         )

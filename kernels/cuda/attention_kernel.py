@@ -6,12 +6,11 @@ import math
 import numpy as np
 
 from . import ptx_attention, ptx_attention_moves
-from .attention_cores import ACROSS, DOWN
+from .attention_dropout import keeping
 from .attention_source import Source
 from .conv_geometry import divided
 from .functions import log
 from .ptx_tile import commit_copies, copy_chunk_if, copy_element_if, waiting
-from .random import word
 from .recurrent_tile import meet
 from .target import cuda, device, jit
 
@@ -44,26 +43,6 @@ def _numbers(columns, threads):
             copy_element_if(numbers, to + i, array, begin, first + i, first + i < limit)
 
     return bring
-
-
-def _keeping(shape):
-    """The function that draws, for each number of a tile, whether it is kept: a bit each."""
-    count, tensor, across = len(shape.places.at), shape.tensor, shape.across
-
-    @device
-    def kept(state, below, begin, step_row, step_column, row, column):
-        bits = np.uint64(0)
-        for i in range(count):
-            # as score_tile has them
-            if tensor:
-                r, c = i // (8 * across) * 16 + i // 2 % 2 * 8, i // 4 % (2 * across) * 8 + i % 2
-            else:
-                r, c = i // across * DOWN, i % across * ACROSS
-            at = begin + (row + r) * step_row + (column + c) * step_column
-            bits |= np.uint64(word(state, at, np.uint64(0)) >= below) << np.uint64(i)
-        return bits
-
-    return kept
 
 
 def _joining(shape):
@@ -125,7 +104,7 @@ def kernel_of(version):
         "bring_rows": _bringing(shape.rows, shape, itemsize),
         "bring_columns": _bringing(shape.columns, shape, itemsize),
         "bring_numbers": _numbers(shape.columns, shape.threads),
-        "kept": _keeping(shape),
+        "kept": keeping(shape, made.turned),
         **_joining(shape),
         "usable": usable,
         "reciprocal": reciprocal,

@@ -176,8 +176,8 @@ class Source:
 
     def kept(self):
         """Lines that find what dropout keeps of the tile."""
-        steps = "1, keys" if self.turned else "keys, 1"
-        return [f"bits = kept(state, below, head * queries * keys, {steps}, top + row, first + column)"]
+        query, key = ("first + column", "top + row") if self.turned else ("top + row", "first + column")
+        return [f"bits = kept(state, below, head * queries * keys, keys, {query}, {key}, lane)"]
 
     def forward(self):
         lines = self.scores()
@@ -288,7 +288,7 @@ class Source:
     def step(self):
         compute = self.forward() if self.version.form == "forward" else self.gradients()
         if not self.whole():
-            numbers = ["cuda.syncthreads()", *self.bring_numbers("at")] if self.turned else []
+            numbers = ["cuda.syncthreads()", *self.bring_numbers("at"), *self.arrive()] if self.turned else []
             return [f"at = {self.stages_begin}", *self.at_step("s"), *numbers, *compute]
         two = self.shape.stages == 2
         there = f"{self.stages_begin} + (s + 1) % 2 * {self.stage}" if two else str(self.stages_begin)
