@@ -24,8 +24,8 @@ from .tensor import Tensor, as_tensor
 
 __all__ = ["ATTENTION_KEPT", "AttentionFunction", "scaled_dot_product_attention"]
 
-# weights of at most so many numbers a head are kept for backward, which then need not make them again
-ATTENTION_KEPT = 512 * 512
+# so many weights of a layer (64 MB in float32) are kept for backward, which then is a tenth faster; more are made again
+ATTENTION_KEPT = 2**24
 
 _UINT64 = np.dtype(np.uint64)
 
@@ -57,12 +57,13 @@ class AttentionFunction(Function):
 def attend(ctx, y, q, k, v, bias, keep, scale, causal, rate, weights=False) -> Any:
     """Write y and save what `differentiate` needs; with `weights` give them, as they multiply the values."""
     dtype, device = q.dtype, ctx.device
-    samples, heads, queries, keys = shape = (*q.shape[:3], k.shape[2])
+    shape = (*q.shape[:3], k.shape[2])
+    count = math.prod(shape)
     lse = empty(shape[:3], float32 if dtype.itemsize == 2 else dtype, device)
     recording = True in ctx.needs
-    keeping = weights or (recording and queries * keys <= ATTENTION_KEPT)
+    keeping = weights or (recording and count <= ATTENTION_KEPT)
     p = empty(shape, dtype, device) if keeping else absent(dtype, device, 4)
-    state = next_state(samples * heads * queries * keys, device) if rate else absent(_UINT64, device)
+    state = next_state(count, device) if rate else absent(_UINT64, device)
     ctx.bias_shape = None if bias is None else bias.shape
     bias = absent(dtype, device, 4) if bias is None else spread(bias, shape)
     keep = absent(bool_, device, 4) if keep is None else spread(keep, shape)
