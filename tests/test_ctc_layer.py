@@ -117,9 +117,8 @@ def test_float32_and_training(rng):
     """A classifier of steps learns to spell."""
     from hotloop import optim
 
-    hotloop_random, features = np.random.default_rng(0), rng.standard_normal((8, 2, 5)).astype(np.float32)
-    layer = nn.Linear(5, 4)
-    layer.weight.data[...] = hotloop_random.standard_normal((4, 5)) / 3
+    features, layer = rng.standard_normal((8, 2, 5)).astype(np.float32), nn.Linear(5, 4)
+    layer.weight.data[...] = rng.standard_normal((4, 5)) / 3
     optimizer, criterion, losses = optim.Adam(layer.parameters(), lr=0.1), nn.CTCLoss(), []
     for _ in range(60):
         optimizer.zero_grad()
