@@ -11,8 +11,8 @@ from ..jit import compiled, scratch
 from ..state import as_pointer
 from .attention_tiles import LINE, attention_tiles
 from .attention_vectors import row_copy
-from .pack import BY_LINE, Matrix, Panels, address_of, pack_panel, panel_size, panel_width
-from .target import ROWS
+from .pack import Panels, address_of, panel_size, panel_width, transpose_block
+from .target import ROWS, VECTOR_BYTES
 from .tile import HEIGHTS
 
 QUERIES = 64  # the most in a block; two blocks of scores and all that meets them fit the second cache
@@ -76,11 +76,22 @@ def copy_rows(like, target, source, stride, rows, columns, scale):
 
 @compiled
 def _turn(like, target, width, source, stride, rows, columns):
-    operand = Matrix(line(source, max(0, rows - 1) * stride + columns, like), stride, rows, BY_LINE)
-    size = panel_size(width, columns)
+    """Rows as lines of panels `width` wide, as pack_panel makes them; gives the elements of all panels."""
+    size, lanes = panel_size(width, columns), VECTOR_BYTES // like.itemsize
     panels = line(target, (rows + width - 1) // width * size, like)
+    lines, whole = line(source, max(0, rows - 1) * stride + columns, like), columns // lanes * lanes
     for first in range(0, rows, width):
-        pack_panel(panels, first // width * size, width, operand, first, 0, columns)
+        to, count = first // width * size, min(width, rows - first)
+        for p in range(0, whole, lanes):
+            # squares from the last to the first: what one spills over a step's end the next step's first overwrites
+            for i in range((width - 1) // lanes * lanes, -1, -lanes):
+                if i < count:
+                    inside = min(lanes, count - i) - 1
+                    transpose_block(lines, (first + i) * stride + p, stride, inside, panels, to + p * width + i, width)
+        for i in range(width):
+            at = (first + min(i, count - 1)) * stride
+            for p in range(whole, columns):
+                panels[to + p * width + i] = lines[at + p]
     return size * ((rows + width - 1) // width)
 
 
@@ -93,15 +104,12 @@ def turn_columns(like, target, source, stride, rows, columns):
 @compiled
 def turn_rows(like, target, source, stride, rows, columns, scale):
     """Rows as those of an operand A, scaled, in panels of the tiles that `product` makes of so many."""
-    split = _split(rows)
-    size = _turn(like, target, ROWS, source, stride, split, columns)
-    if split < rows:
-        source += split * stride * like.itemsize
-        size += _turn(like, target + size * like.itemsize, LOW, source, stride, rows - split, columns)
-    panels = line(target, size, like)
+    size, split = 0, _split(rows)
+    for first, end, width in ((0, split, ROWS), (split, rows, LOW)):
+        at = source + first * stride * like.itemsize
+        size += _turn(like, target + size * like.itemsize, width, at, stride, end - first, columns)
     if scale != 1:
-        for i in range(size):
-            panels[i] *= scale
+        row_copy(scale, target, target, size)
 
 
 @compiled
