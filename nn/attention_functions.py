@@ -24,8 +24,9 @@ from .tensor import Tensor, as_tensor
 
 __all__ = ["ATTENTION_KEPT", "AttentionFunction", "scaled_dot_product_attention"]
 
-# so many weights of a layer (64 MB in float32) are kept for backward, which then is a tenth faster; more are made again
-ATTENTION_KEPT = 2**24
+# weights of a layer are kept for backward, which then is a tenth faster, up to so many (64 MB in float32) and for so
+# many keys; those of longer sequences are made again, so that memory is linear in the sequence's length
+ATTENTION_KEPT, KEPT_KEYS = 2**24, 1024
 
 _UINT64 = np.dtype(np.uint64)
 
@@ -61,7 +62,7 @@ def attend(ctx, y, q, k, v, bias, keep, scale, causal, rate, weights=False) -> A
     count = math.prod(shape)
     lse = empty(shape[:3], float32 if dtype.itemsize == 2 else dtype, device)
     recording = True in ctx.needs
-    keeping = weights or (recording and count <= ATTENTION_KEPT)
+    keeping = weights or (recording and shape[3] <= KEPT_KEYS and count <= ATTENTION_KEPT)
     p = empty(shape, dtype, device) if keeping else absent(dtype, device, 4)
     state = next_state(count, device) if rate else absent(_UINT64, device)
     ctx.bias_shape = None if bias is None else bias.shape

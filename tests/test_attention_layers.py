@@ -86,7 +86,7 @@ def test_weights_made_again(rng, monkeypatch):
 
 def test_long_sequences_need_no_memory_for_their_scores(rng, monkeypatch):
     """Nor for a mask of every head: padding and a mask for all samples are spread by strides."""
-    monkeypatch.setattr(attention_functions, "ATTENTION_KEPT", 100)
+    monkeypatch.setattr(attention_functions, "KEPT_KEYS", 39)
     sizes, steps = [], 40
 
     def watched(shape, dtype, device="cpu"):
