@@ -142,7 +142,7 @@ class _Call(NamedTuple):
         there = {name: bool(arrays[name].size) for name in ("bias", "keep")}
         there["slopes"] = "dp" in arrays and bool(arrays["dp"].size) and not weights
         drop = self.rate > 0 and not weights
-        more = any(there.values()) or drop and form == "queries"
+        more = any(there.values()) or (drop and form == "queries")
         shape = shape_for(form, _kind(dtype), dtype.itemsize, widest, stacks, lines, more)
         version = Version(
             form,

@@ -18,7 +18,7 @@ LOG2_E, LN_2 = math.log2(math.e), math.log(2)
 CHUNK_BYTES = 16
 
 
-def _bringing(rows, shape, itemsize):
+def _bringing(rows, shape, itemsize, parts):
     """The function that brings some rows of an operand: their numbers skip .. skip + width, 0 where there is none."""
     vector = CHUNK_BYTES // itemsize
     chunks, pitch = shape.width // vector, shape.pitch(itemsize)
@@ -33,7 +33,16 @@ def _bringing(rows, shape, itemsize):
             offset = (first + line + i * step) * stride + skip + c
             copy_chunk_if(shared, to + (line + i * step) * pitch + c, array, begin, offset, inside)
 
-    return bring
+    @device
+    def bring_part(shared, to, array, begin, first, limit, stride, skip, extent, thread):
+        # not unrolled: in a loop over parts every row's place would be kept in registers
+        c = thread % chunks * vector
+        for line in range(thread // chunks, rows, step):
+            inside = first + line < limit and skip + c < extent
+            offset = (first + line) * stride + skip + c
+            copy_chunk_if(shared, to + line * pitch + c, array, begin, offset, inside)
+
+    return bring_part if parts else bring
 
 
 def _numbers(columns, threads):
@@ -101,8 +110,8 @@ def kernel_of(version):
         "LOG2_E": real(LOG2_E),
         "commit_copies": commit_copies,
         "wait_copies": waiting(0),
-        "bring_rows": _bringing(shape.rows, shape, itemsize),
-        "bring_columns": _bringing(shape.columns, shape, itemsize),
+        "bring_rows": _bringing(shape.rows, shape, itemsize, version.parts),
+        "bring_columns": _bringing(shape.columns, shape, itemsize, version.parts),
         "bring_numbers": _numbers(shape.columns, shape.threads),
         "kept": keeping(shape, made.turned),
         **_joining(shape),

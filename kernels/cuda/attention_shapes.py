@@ -27,7 +27,7 @@ if SIMULATOR:
     _define(EVERY, (*HALVES, *SPLIT, "tf32"), 32, (1, 2, 2, 2, 1), (2, 1, 2, 1, 1))
 else:
     for width in (32, 64):
-        _define(FORWARD, HALVES, width, (4, 2, 4, 2, 2), (4, 1, 4, 2, 3))
+        _define(FORWARD, HALVES, width, (4, 2, 4, 2, 2), (4, 1, 4, 2, 2))
         _define(QUERIES, HALVES, width, (4, 2, 4, 2, 2), (4, 1, 4, 2, 2))
         _define(FORWARD + QUERIES, SPLIT, width, (4, 1, 2, 1, 2))
         _define(EVERY, ("tf32",), width, (4, 1, 4, 1, 2))
@@ -43,7 +43,7 @@ else:
     _define(QUERIES, HALVES, 128, (4, 2, 2, 1, 2), (4, 1, 4, 2, 2))
     _define(KEYS, HALVES, 128, (4, 1, 2, 2, 2))
     _define(EVERY, ("tf32",), 128, (4, 1, 2, 1, 2))
-    _define(FORWARD, ("fma",), 128, (8, 4, 8, 1, 1))
+    _define(FORWARD, ("fma",), 128, (8, 4, 8, 1, 1), (4, 4, 4, 1, 2))
     _define(QUERIES + KEYS, ("fma",), 128, (4, 4, 4, 1, 2), (4, 2, 4, 1, 2))
 
 
