@@ -201,6 +201,31 @@ def rotations(dtype):
         run("rotary.rotary_backward", y, x, *tables, interleaved)
 
 
+def attentions(dtype):
+    """Sizes around those of tiles and vectors; weights that are kept and that are made again, masks and none."""
+    rng, state = np.random.default_rng(7), np.array([3, 4], np.uint64)
+    for n, h, g, l, s, d, e in [(1, 1, 1, 1, 1, 1, 1), (2, 2, 1, 15, 33, 17, 7), (1, 2, 2, 65, 70, 16, 32)]:
+        q, k, v, y = (
+            rng.standard_normal(a).astype(dtype) for a in ((n, h, l, d), (n, g, s, d), (n, g, s, e), (n, h, l, e))
+        )
+        p, lse = rng.standard_normal((n, h, l, s)).astype(dtype), np.empty((n, h, l), dtype)
+        for masked in (False, True):
+            none, last = np.empty((0, 0, 0, 0), dtype), (state, 0.5, masked, 0.3 * masked)
+            masks = (p.copy(), rng.random(p.shape) < 0.8) if masked else (none, none.astype(bool))
+            for weights in (none, p):
+                run("attention.attention_forward", y, lse, weights, q, k, v, *masks, *last)
+                Backend("ref")("attention.attention_forward", y, lse, weights, q, k, v, *masks, *last)
+                results = (
+                    q.copy(),
+                    k.copy(),
+                    v.copy(),
+                    weights.copy(),
+                    rng.standard_normal(y.shape).astype(dtype),
+                    weights,
+                )
+                run("attention.attention_backward", *results, q, k, v, *masks, y, lse, weights, *last)
+
+
 def recurrences():
     """Options that are there and that are not, either form, forwards and backwards; the last sample has all steps."""
     rng, lengths = np.random.default_rng(6), np.array([3, 1, 0, 2, 3])

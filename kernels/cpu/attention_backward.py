@@ -33,7 +33,7 @@ from .attention_blocks import (
 from .attention_problem import Heads, table_at, told_heads, told_options
 from .attention_rows import finish_scores, score_gradient, softmax_from
 from .attention_tiles import ahead, forget, remember
-from .attention_vectors import row_copy, row_dot
+from .attention_vectors import row_copy, row_copy_dot, row_dot, row_gradient
 from .pack import address_of
 
 KEYS = 512  # in a block
@@ -67,6 +67,7 @@ def _weights_and_slopes(like, weights, slopes, size, place, block, saved, sizes,
     first_key, columns = block
     lse, p, dp, dscores = saved
     one = like.dtype.type(1)
+    plain = p and not dp and not options.below and sizes.s <= KEYS
     for i in range(queries):
         l = first_query + i
         seen = min(columns, max(0, l + 1 - first_key)) if options.causal else columns
@@ -77,13 +78,17 @@ def _weights_and_slopes(like, weights, slopes, size, place, block, saved, sizes,
         row, slope = whole[:seen], whole_slopes[:seen]
         whole[seen:] = 0
         whole_slopes[seen:] = 0
-        if p:
-            row_copy(one, address_of(row), p + first * like.itemsize, seen)
+        if plain:
+            delta = row_copy_dot(one, address_of(row), p + first * like.itemsize, address_of(slope), seen)
+            row_gradient(delta, address_of(row), address_of(slope), seen)
         else:
-            finish_scores(row, options, n, h, l, first_key)
-            softmax_from(row, lse[number])
-        of_p = line(dp + first * like.itemsize, seen if dp else 0, like)
-        score_gradient(row, slope, deltas[i], sizes.s <= KEYS, of_p, options, first)
+            if p:
+                row_copy(one, address_of(row), p + first * like.itemsize, seen)
+            else:
+                finish_scores(row, options, n, h, l, first_key)
+                softmax_from(row, lse[number])
+            of_p = line(dp + first * like.itemsize, seen if dp else 0, like)
+            score_gradient(row, slope, deltas[i], sizes.s <= KEYS, of_p, options, first)
         if dscores:
             row_copy(one, dscores + first * like.itemsize, address_of(slope), seen)
 

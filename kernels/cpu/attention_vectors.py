@@ -180,6 +180,23 @@ def row_dot(typingctx, like, a, b, n):
 
 
 @intrinsic
+def row_copy_dot(typingctx, like, target, a, b, n):
+    """target = a, and the sum of a times b."""
+
+    def codegen(context, builder, signature, args):
+        e = _Row(builder, like)
+
+        def step(sum, offset, mask):
+            a, b = (e.load(e.place(address, offset), mask) for address in args[2:4])
+            e.store(a, e.place(args[1], offset), mask)
+            return builder.call(e.fma, [a, b, sum])
+
+        return e.reduce(e.loop(args[4], e.zero, step), builder.fadd)
+
+    return like(like, types.intp, types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
 def row_gradient(typingctx, delta, weights, slopes, n):
     """slopes = weights * (slopes - delta)."""
 
