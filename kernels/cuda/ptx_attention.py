@@ -27,6 +27,7 @@ if SIMULATOR:
 else:
     from .ptx import _tuple, intrinsic, ir, shuffle_xor, types
 
+    @functools.cache
     def shuffles(lanes):
         """f(value, lane), for warps of `lanes` threads, which only the simulator has."""
         return shuffle_xor
