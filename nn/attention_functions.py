@@ -62,8 +62,9 @@ def attend(ctx, y, q, k, v, bias, keep, scale, causal, rate, weights=False) -> A
     count = math.prod(shape)
     lse = empty(shape[:3], float32 if dtype.itemsize == 2 else dtype, device)
     recording = True in ctx.needs
-    keeping = weights or (recording and shape[3] <= KEPT_KEYS and count <= ATTENTION_KEPT)
-    p = empty(shape, dtype, device) if keeping else absent(dtype, device, 4)
+    # the kernels for CUDA make them again in any case
+    kept = recording and device == "cpu" and shape[3] <= KEPT_KEYS and count <= ATTENTION_KEPT
+    p = empty(shape, dtype, device) if weights or kept else absent(dtype, device, 4)
     state = next_state(count, device) if rate else absent(_UINT64, device)
     ctx.bias_shape = None if bias is None else bias.shape
     bias = absent(dtype, device, 4) if bias is None else spread(bias, shape)
