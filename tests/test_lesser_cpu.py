@@ -10,7 +10,7 @@ from helpers import python
 PRODUCTS = ("sizes", "accuracy", "special", "bits", "batches", "guard")
 SUBSET = ["tests/test_gemm.py", *(f"tests/test_gemm_{idea}.py" for idea in PRODUCTS)]
 SUBSET += ["tests/test_packed.py", "tests/test_linear.py", "tests/test_linear_epilogues.py", "tests/test_softmax.py"]
-SUBSET += ["tests/test_embedding.py", "tests/test_rotary.py"]
+SUBSET += ["tests/test_embedding.py", "tests/test_rotary.py", "tests/test_attention.py"]
 AVX2 = "sse sse2 sse3 ssse3 sse4.1 sse4.2 popcnt avx avx2 fma bmi bmi2 lzcnt f16c movbe cx16".split()
 TARGETS = {"128-bit": {"NUMBA_CPU_NAME": "generic"}}
 if platform.machine().lower() in ("x86_64", "amd64") and llvm.get_host_cpu_features().get("avx2"):

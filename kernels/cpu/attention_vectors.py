@@ -14,6 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ..jit import exact
 from .tile import Emitter
 
 _i32, _i64 = ir.IntType(32), ir.IntType(64)
@@ -126,8 +127,7 @@ def row_max(typingctx, like, address, n):
 
 
 @intrinsic
-def row_exp(typingctx, shift, address, n):
-    """n numbers become exp(number - shift), in place; gives their sum."""
+def _row_exp(typingctx, shift, address, n):
 
     def codegen(context, builder, signature, args):
         e = _Row(builder, shift)
@@ -142,6 +142,13 @@ def row_exp(typingctx, shift, address, n):
         return e.reduce(e.loop(args[2], e.zero, step), builder.fadd)
 
     return shift(shift, types.intp, types.intp), codegen
+
+
+@exact
+def row_exp(shift, address, n):
+    """n numbers become exp(number - shift), in place; gives their sum."""
+    # exact: a licence to reorder sums would take t - R for t, and the remainder for nothing
+    return _row_exp(shift, address, n)
 
 
 @intrinsic
