@@ -5,6 +5,10 @@ thousand steps has is far below the smallest float, and logarithms, the other wa
 term, a logarithm for each sum, and digits: at a logarithm of -300 a float32 tells 3e-5. Here a sum costs a few cheap
 operations and has float32's full precision.
 
+Whole numbers are exact up to 2^24 in float32: paths down to exp(-1e7), where logarithms tell no more than 1. Beyond,
+the CPU takes from each step what all paths lose there and sums once more; what is rounded even then, and on CUDA, may be
+off, but stays finite.
+
 m is 0 or in [1/sqrt(2), sqrt(2)) (on CUDA: [1/2, 1)); NaN stays in m. e is LEAST or more; 0 is (0, LEAST), so that e is
 no bound on a sum with it. These names are the target's, by `bind`:
 

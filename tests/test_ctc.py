@@ -194,6 +194,20 @@ def test_nan_stays_in_its_sample(backend, dtype, rng):
     assert np.isnan(dx[:, 0, :]).any() and np.isfinite(dx[:, 1]).all()
 
 
+@pytest.mark.parametrize("shift", [-1e4, 1e4])
+def test_long_sequences_of_improbable_steps(backend, dtype, rng, shift):
+    """The exponent of a path is beyond the whole numbers that float32 tells apart."""
+    if backend.name == "cuda":
+        pytest.skip("two thousand steps take the simulator minutes")
+    # exact beside 1e4
+    x = (np.round(64 * rng.standard_normal((2000, 1, 4))) / 64).astype(dtype)
+    near, slope = Problem(x, [[1, 1, 3]]).run(backend)
+    far, dx = Problem(x + dtype.type(shift), [[1, 1, 3]]).run(backend)
+    np.testing.assert_allclose(far, near - 2000 * shift, rtol=1e-6)
+    # logarithms near -2e7, ref's, tell 4e-9, and each step rounds
+    close(dx, slope, 1e-5)
+
+
 def test_long_sequences_keep_their_digits(backend, rng):
     """Logarithms near -3000 would tell 2e-4 in float32."""
     if backend.name == "cuda":

@@ -19,7 +19,7 @@ from ..ctc_formulas import LEAST
 from ..jit import compiled, kernel, leaf, parallel_for, raising, scratch
 from .loss import MEAN, NONE, SUMS, check_loss, end_loss
 from .loss_labels import check_labels
-from .vecbits import at_least, constant, exponent, power_of_two, rounder, significand
+from .vecbits import at_least, at_most, constant, exponent, power_of_two, rounder, significand
 from .vecmath import exp_parts, log
 
 # places of a block
@@ -37,8 +37,12 @@ GRAIN = 4096
 
 LN2 = math.log(2)
 
+# exponents up to here are whole numbers with room for what is added to them
+_EXACT = constant(2.0**22, 2.0**51)
 # 2^n is 0 for power_of_two
 _ZERO_POWER = constant(-127.0, -1023.0)
+# of a share of all paths; more is what rounding has made of the largest exponents
+_MOST = constant(2.0, 2.0)
 
 _check_sizes, _wrong_length = compiled(ctc_checks.check_sizes), compiled(ctc_checks.wrong_length)
 _first_label, _refuse = compiled(ctc_checks.first_label), raising(ctc_checks.refuse)
@@ -68,6 +72,34 @@ def _read(mantissas, exponents, x, n, labels, blank, blocks):
         out[labels.size :] = -math.inf
     for i in range(mantissas.size):
         mantissas[i], exponents[i] = _probability(mantissas[i])
+
+
+@compiled
+def _top(mantissas, exponents, blank_m, blank_e):
+    """The largest exponent of the probabilities of a step."""
+    top, some = blank_e, blank_m != 0
+    for k in range(mantissas.size):
+        if mantissas[k] != 0 and not (some and exponents[k] <= top):
+            top, some = exponents[k], True
+    return top
+
+
+@compiled
+def _lower(mantissas, exponents, blank_m, blank_e, together):
+    """Take the largest exponent of each step from all of that step, and tell their sum, which every path loses; or 0
+    where that would bring `together`, the exponent of all paths, no nearer to 0."""
+    total = 0.0
+    for t in range(blank_m.size):
+        total += np.float64(_top(mantissas[t].reshape(-1), exponents[t].reshape(-1), blank_m[t], blank_e[t]))
+    if not abs(together - total) < abs(together):
+        return 0.0
+    for t in range(blank_m.size):
+        e = exponents[t].reshape(-1)
+        top = _top(mantissas[t].reshape(-1), e, blank_m[t], blank_e[t])
+        for k in range(e.size):
+            e[k] -= top
+        blank_e[t] -= top
+    return total
 
 
 @compiled
@@ -130,10 +162,10 @@ def _backwards(row, after, kept, behind, label_m, label_e, blank_m, blank_e, sha
             m2, e2 = p[BLANK + 1 + j], p[BACK_E + 1 + j]
             m3, e3 = p[BACK_LABEL + 1 + j], p[BACK_LABEL_E + 1 + j]
             m, e = _two(m0, e0, m1, e1)
-            q[OCCUPIED + j] = m * share * a[BLANK + j] * _power(e + a[BLANK_E + j] + scale)
+            q[OCCUPIED + j] = m * share * a[BLANK + j] * _power(at_most(e + a[BLANK_E + j] + scale, _MOST(e)))
             q[BLANK + j], q[BACK_E + j] = _normal(m * blank_m, e + blank_e)
             m, e = _three(m1, e1, m2, e2, m3, e3 + passes[j])
-            q[OCCUPIED_LABEL + j] = m * share * a[KEPT_LABEL + j] * _power(e + a[KEPT_LABEL_E + j] + scale)
+            q[OCCUPIED_LABEL + j] = m * share * a[KEPT_LABEL + j] * _power(at_most(e + a[KEPT_LABEL_E + j] + scale, _MOST(e)))
             q[BACK_LABEL + j], q[BACK_LABEL_E + j] = _normal(m * mantissas[j], e + exponents[j])
     _show_next(row)
 
@@ -175,6 +207,23 @@ def _together(row, labels):
 
 
 @compiled
+def _all_forwards(even, odd, forth, ahead, label_m, label_e, blank_m, blank_e):
+    """All steps, of which `forth` keeps the sums if it has room; returns the last row."""
+    a, b = even, odd
+    _clear(a, BLANK_E, LABEL, LABEL_E, FORTH)
+    # before the first step, all paths are at the first blank
+    a[0, BLANK], a[0, BLANK_E] = 1, 0
+    for t in range(blank_m.size):
+        if t % 2 == 0:
+            _forwards(b, a, ahead, label_m[t], label_e[t], blank_m[t], blank_e[t])
+        else:
+            _forwards(a, b, ahead, label_m[t], label_e[t], blank_m[t], blank_e[t])
+        if forth.size:
+            _keep(forth[t], a if t % 2 else b)
+    return b if blank_m.size % 2 else a
+
+
+@compiled
 def _sample(dx, x, n, steps, labels, blank, zero_infinity, factor):
     """The loss of sample n, and its gradient times factor where dx is wanted."""
     blocks = labels.size // LANES + 1
@@ -189,19 +238,16 @@ def _sample(dx, x, n, steps, labels, blank, zero_infinity, factor):
     labels_e = exponents[: steps * blocks * LANES].reshape(steps, blocks, LANES)
     blanks_m, blanks_e = mantissas[numbers - steps :], exponents[numbers - steps :]
     _find_passes(ahead.reshape(-1), behind.reshape(-1), labels)
-    # before the first step, all paths are at the first blank
     a, b = even[: blocks * FORTH].reshape(blocks, FORTH), odd[: blocks * FORTH].reshape(blocks, FORTH)
-    _clear(a, BLANK_E, LABEL, LABEL_E, FORTH)
-    a[0, BLANK], a[0, BLANK_E] = 1, 0
-    for t in range(steps):
-        if t % 2 == 0:
-            _forwards(b, a, ahead, labels_m[t], labels_e[t], blanks_m[t], blanks_e[t])
-        else:
-            _forwards(a, b, ahead, labels_m[t], labels_e[t], blanks_m[t], blanks_e[t])
-        if kept:
-            _keep(forth[t], a if t % 2 else b)
-    m, e = _together(b if steps % 2 else a, labels)
-    loss = -(log(np.float64(m)) + np.float64(e) * LN2)
+    m, e, lowered = x.dtype.type(0), x.dtype.type(0), 0.0
+    for again in (False, True):
+        m, e = _together(_all_forwards(a, b, forth, ahead, labels_m, labels_e, blanks_m, blanks_e), labels)
+        # where sums of exponents may have been rounded, once more with what is left when each step is lowered
+        if not again and m != 0 and abs(e) > _EXACT(e):
+            lowered = _lower(labels_m, labels_e, blanks_m, blanks_e, np.float64(e))
+        if lowered == 0:
+            break
+    loss = -(log(np.float64(m)) + (np.float64(e) + lowered) * LN2)
     infinite = loss == math.inf
     if dx.size:
         nothing = x.dtype.type(math.nan if infinite and not zero_infinity else 0)

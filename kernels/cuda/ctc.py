@@ -159,7 +159,9 @@ def _through_time(
 @device
 def _occupied(forth, back, at, columns, share, e):
     """The part of all paths, whose number is 2^e / share, that is at a place at a step."""
-    return forth[at] * share * back[at] * power(forth[at + columns] + back[at + columns] - e)
+    real = forth.dtype.type
+    # more than 2 is what rounding has made of the largest exponents
+    return forth[at] * share * back[at] * power(min(forth[at + columns] + back[at + columns] - e, real(2)))
 
 
 @jit
