@@ -171,7 +171,9 @@ def memory(contest):
     return ", ".join(f"{who} {value:.0f}" for who, value in held.items() if value is not None)
 
 
-AIMED = """conv pool norm step_cnn lstm gru rnn step_rnn embedding recurrent_cells stream step_transformer positions ctc"""
+AIMED = (
+    """conv pool norm step_cnn lstm gru rnn step_rnn embedding recurrent_cells stream step_transformer positions ctc"""
+)
 # columns of a family beside those of all
 MORE = {
     **{family: {"target": aim} for family in AIMED.split()},
@@ -179,6 +181,19 @@ MORE = {
     "threads": {"at most": limit},
     "attention": {"target": aim, "held beyond arguments and results, MB": memory},
 }
+
+
+# above the table of a family
+WORDS = {
+    "attention": "The last column: megabytes that a call takes at most beyond its arguments and results, by the "
+    "system's count of pages. The scores of a whole sequence would be 67 of them a head at T 4096.",
+    "step_transformer": "Whole steps with Adam, written by each library's own layers; JAX's are written out.",
+}
+
+
+def section(name, groups):
+    """Words, if there are any, and the table."""
+    return f"{WORDS[name]}\n\n{table(name, groups)}" if name in WORDS else table(name, groups)
 
 
 def distance(report):
@@ -264,7 +279,7 @@ def main():
             sys.exit("every benchmark was skipped")
         sections = {
             "machine": machine(reports),
-            **{name: table(name, groups) for name, groups in rows(reports).items()},
+            **{name: section(name, groups) for name, groups in rows(reports).items()},
         }
     for name, body in sections.items():
         print(f"\n{name}\n{body}")
