@@ -32,6 +32,7 @@ from .attention_heads import multi_head_attention_forward
 from .batch_norm import batch_norm
 from .conv import conv1d, conv2d, conv3d
 from .conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .ctc_decode import ctc_decode
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .embedding import embedding
 from .embedding_bag import embedding_bag
@@ -113,6 +114,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_decode",
     "ctc_loss",
     "dropout",
     "dropout1d",

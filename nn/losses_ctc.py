@@ -29,20 +29,33 @@ def _whole(name: str, value, device: str) -> Tensor:
     value = as_tensor(value)
     # no numbers at all are of no type
     if value._data.dtype.kind not in "iu" and value._data.size:
-        raise TypeError(f"ctc_loss: {name}: expected whole numbers, got {value._data.dtype}")
+        raise TypeError(f"{name}: expected whole numbers, got {value._data.dtype}")
     return value.to(device=device, dtype=int64)
 
 
-def _lengths(name: str, value, samples: int, device: str) -> Tensor:
+def as_lengths(name: str, value, samples: int, device: str) -> Tensor:
     """A length for each sample; of one sample it may be a number."""
     lengths = _whole(name, value, device)
     if lengths._data.shape == () and samples == 1:
         return lengths.reshape(1)
     if lengths._data.shape != (samples,):
-        raise ValueError(
-            f"ctc_loss: {name}: expected shape ({samples},), a length for each sample, got {lengths._data.shape}"
-        )
+        raise ValueError(f"{name}: expected shape ({samples},), a length for each sample, got {lengths._data.shape}")
     return lengths
+
+
+def as_samples(function: str, shape) -> tuple[int, int, int]:
+    """(T, N, C) of log_probs that may be of one sample."""
+    if len(shape) not in (2, 3):
+        raise ValueError(f"{function}: log_probs: expected shape (T, N, C) or (T, C), got {shape}")
+    return tuple(shape) if len(shape) == 3 else (shape[0], 1, shape[1])
+
+
+def class_number(function: str, blank, classes: int) -> int:
+    if isinstance(blank, bool) or not hasattr(blank, "__index__"):
+        raise TypeError(f"{function}: blank: expected an integer, got {blank!r}")
+    if not 0 <= blank < classes:
+        raise ValueError(f"{function}: blank: expected a class, 0 .. {classes - 1}, got {blank}")
+    return int(blank)
 
 
 def ctc_loss(
@@ -74,23 +87,19 @@ def ctc_loss(
     """
     (log_probs,) = one_dtype(log_probs)
     code, given = reduction_code(reduction), log_probs._data.shape
-    if len(given) not in (2, 3):
-        raise ValueError(f"ctc_loss: log_probs: expected shape (T, N, C) or (T, C), got {given}")
-    shape = given if len(given) == 3 else (given[0], 1, given[1])
-    samples = shape[1]
-    if not 0 <= blank < shape[2]:
-        raise ValueError(f"ctc_loss: blank: expected a class, 0 .. {shape[2] - 1}, got {blank}")
+    shape = as_samples("ctc_loss", given)
+    samples, blank = shape[1], class_number("ctc_loss", blank, shape[2])
     device = log_probs.device
-    input_lengths = _lengths("input_lengths", input_lengths, samples, device)
-    target_lengths = _lengths("target_lengths", target_lengths, samples, device)
-    targets = _whole("targets", targets, device)
+    input_lengths = as_lengths("ctc_loss: input_lengths", input_lengths, samples, device)
+    target_lengths = as_lengths("ctc_loss: target_lengths", target_lengths, samples, device)
+    targets = _whole("ctc_loss: targets", targets, device)
     labels = targets._data.shape
     if len(labels) not in (1, 2) or (len(labels) == 2 and labels[0] != samples):
         raise ValueError(f"ctc_loss: targets: expected shape ({samples}, S) or (sum(target_lengths),), got {labels}")
     # labels for each sample; 0: one sample behind the other
     step = labels[1] if len(labels) == 2 else 0
     layout = (shape, (-1,), None, None)
-    scalars = step, int(blank), bool(zero_infinity)
+    scalars = step, blank, bool(zero_infinity)
     plan = "ctc.ctc_forward", 1, (samples,) if len(given) == 3 else (), layout, scalars, code
     return ClassificationInTime.apply(plan, log_probs, targets, input_lengths, target_lengths)
 

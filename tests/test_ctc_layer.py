@@ -153,6 +153,7 @@ BAD = [
     (ValueError, "targets: expected the sum of target_lengths, 8, got 9", dict(targets=np.ones(9, np.int64))),
     (IndexError, "label 6 is out of range: expected 0 .. 5", dict(targets=np.full((4, 3), 6))),
     (ValueError, "blank: expected a class, 0 .. 5, got 6", dict(blank=6)),
+    (TypeError, r"blank: expected an integer, got 0\.5", dict(blank=0.5)),
     (ValueError, "reduction: expected 'none', 'mean' or 'sum', got 'batch'", dict(reduction="batch")),
 ]
 

@@ -38,6 +38,8 @@ HOST = {
     "nn/state_dict.py": {"asarray"},  # arrays of other libraries in a state
     "nn/rng.py": {"array", "asarray", ".copy"},  # the seed, and generator states that users take and give
     "nn/sampling.py": None,  # places drawn by weights: a search, and a sort of few numbers
+    "nn/positions.py": {"stack", "ascontiguousarray"},  # the table of sinusoids, made once
+    "nn/ctc_decode.py": None,  # a search among prefixes, after training
     "nn/convert.py": {"array", "array2string"},  # __array__ and repr
     "nn/sparse.py": {"array"},  # __array__
     "nn/parameter_containers.py": {".copy"},  # of a ParameterDict
