@@ -95,10 +95,11 @@ class AdditiveAttention(Module):
     (N, S, E), or None: the keys; key_padding_mask (N, S), True where a key is not to be seen (a sample that sees none
     gets zeros). Outputs: context (N, L, E) and weights (N, L, S), or (N, E) and (N, S). `dropout` drops weights.
 
-    Keys are the same in every step: `project_key` projects them once, `projected_key` takes what it gave. The array of
-    tanh units, (N, L, S, hidden_size), is never made. Parameters: w_query.weight (hidden_size, query_size),
-    w_query.bias (hidden_size,) if `bias`, w_key.weight (hidden_size, key_size) and v (hidden_size,), each uniform on
-    +-1 / sqrt(inputs) at first. Source: Bahdanau, Cho & Bengio 2015.
+    Keys are the same in every step: `project_key` projects them once, `projected_key` takes what it gave; beside a
+    value, key may be None then. The array of tanh units, (N, L, S, hidden_size), is never made. Parameters:
+    w_query.weight (hidden_size, query_size), w_query.bias (hidden_size,) if `bias`, w_key.weight (hidden_size,
+    key_size) and v (hidden_size,), each uniform on +-1 / sqrt(inputs) at first.
+    Source: Bahdanau, Cho & Bengio 2015.
 
     >>> import hotloop, numpy as np
     >>> from hotloop import nn
@@ -149,6 +150,8 @@ class AdditiveAttention(Module):
         return self.w_key(key)
 
     def forward(self, query, key, value=None, key_padding_mask=None, projected_key=None) -> tuple[Tensor, Tensor]:
+        if key is None and (value is None or projected_key is None):
+            raise ValueError("AdditiveAttention: expected a key; with a value and a projected_key there may be none")
         value = key if value is None else value
         keys = self.project_key(key) if projected_key is None else projected_key
         rate = self.dropout if self.training else 0.0

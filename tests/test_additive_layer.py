@@ -148,5 +148,8 @@ def test_mistakes(rng):
     refused(r"expected value \(3, 7, E\), got shape \(3, 6, 5\)", query, key, value[:, 1:])
     refused(r"expected weight \(19,\), got shape \(18,\)", query, key, value, weight[1:])
     refused(r"key_padding_mask bool \(3, 7\), got float32 \(3, 7\)", query, key, key_padding_mask=np.ones((3, 7), "f4"))
+    layer = nn.AdditiveAttention(19, 19, 4)
+    with pytest.raises(ValueError, match="expected a key; with a value and a projected_key there may be none"):
+        layer(query, None, projected_key=layer.project_key(key))
     with pytest.raises(ValueError, match="between 0 and 1, but got -1"):
         nn.AdditiveAttention(2, 2, 2, dropout=-1)
