@@ -41,7 +41,7 @@ LN2 = math.log(2)
 _EXACT = constant(2.0**22, 2.0**51)
 # 2^n is 0 for power_of_two
 _ZERO_POWER = constant(-127.0, -1023.0)
-# of a share of all paths; more is what rounding has made of the largest exponents
+# of a part of all paths
 _MOST = constant(2.0, 2.0)
 
 _check_sizes, _wrong_length = compiled(ctc_checks.check_sizes), compiled(ctc_checks.wrong_length)
@@ -51,6 +51,12 @@ _first_label, _refuse = compiled(ctc_checks.first_label), raising(ctc_checks.ref
 @leaf
 def _power(e):
     return power_of_two(at_least(e, _ZERO_POWER(e)) + rounder(e))
+
+
+@leaf
+def _part(e):
+    """2^e of a part of all paths: more than 4 is what rounding has made of the largest exponents."""
+    return _power(at_most(e, _MOST(e)))
 
 
 _formulas = ctc_formulas.bind(leaf, power=_power, mantissa=significand, exponent=exponent, exp_parts=exp_parts)
@@ -162,10 +168,10 @@ def _backwards(row, after, kept, behind, label_m, label_e, blank_m, blank_e, sha
             m2, e2 = p[BLANK + 1 + j], p[BACK_E + 1 + j]
             m3, e3 = p[BACK_LABEL + 1 + j], p[BACK_LABEL_E + 1 + j]
             m, e = _two(m0, e0, m1, e1)
-            q[OCCUPIED + j] = m * share * a[BLANK + j] * _power(at_most(e + a[BLANK_E + j] + scale, _MOST(e)))
+            q[OCCUPIED + j] = m * share * a[BLANK + j] * _part(e + a[BLANK_E + j] + scale)
             q[BLANK + j], q[BACK_E + j] = _normal(m * blank_m, e + blank_e)
             m, e = _three(m1, e1, m2, e2, m3, e3 + passes[j])
-            q[OCCUPIED_LABEL + j] = m * share * a[KEPT_LABEL + j] * _power(at_most(e + a[KEPT_LABEL_E + j] + scale, _MOST(e)))
+            q[OCCUPIED_LABEL + j] = m * share * a[KEPT_LABEL + j] * _part(e + a[KEPT_LABEL_E + j] + scale)
             q[BACK_LABEL + j], q[BACK_LABEL_E + j] = _normal(m * mantissas[j], e + exponents[j])
     _show_next(row)
 
