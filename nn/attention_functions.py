@@ -161,7 +161,7 @@ def scaled_dot_product_attention(
         heads = groups = broadcast_shape(heads, groups, v.shape[:-2])
     q, k, v = _four(q, heads), _four(k, groups), _four(v, groups)
     bias, keep = bias_and_keep(name, attn_mask, (*heads, q.shape[2], k.shape[2]), q.dtype)
-    scale = 1 / math.sqrt(q.shape[3]) if scale is None else float(scale)
+    scale = 1 / math.sqrt(q.shape[3] or 1) if scale is None else float(scale)
     y = AttentionFunction.apply(q, k, v, bias, keep, scale, bool(is_causal), float(dropout_p))
     return y if len(heads) == 2 else reshape(y, *heads, *y.shape[2:])
 

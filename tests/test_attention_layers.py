@@ -1,4 +1,8 @@
-"""scaled_dot_product_attention and MultiheadAttention: numbers, gradients, shapes and messages as torch's."""
+"""scaled_dot_product_attention and MultiheadAttention: numbers, gradients, shapes and messages as torch's.
+
+In float64 and in few layouts of memory: tests/test_attention.py has the kernels' other types, which are compiled one by
+one.
+"""
 
 import hotloop
 import numpy as np
@@ -7,30 +11,39 @@ from helpers import close
 from hotloop import nn
 from hotloop.nn import attention_functions, attention_heads, doors
 from hotloop.nn import functional as F
-from recurrent_pairs import compare, torch_dtype
+from recurrent_pairs import compare
 
 # samples, heads, queries, keys, numbers of a key, of a value
 N, H, L, S, D, E = 2, 4, 5, 7, 3, 6
 
 
-def sdpa(rng, shapes, mask=None, dtype=np.float64, **options):
-    """Results and gradients of query, key, value, and of a float mask, beside torch's."""
+def sdpa(rng, shapes, mask=None, **options):
+    """Results and gradients of query, key, value, and of a float mask, beside torch's.
+
+    With a mask heads lie as in a projection, (N, L, H, D): what MultiheadAttention's tests compile serves here as well.
+    """
     torch = pytest.importorskip("torch")
-    arrays = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
-    if mask is not None and mask.dtype != bool:
-        arrays.append(mask)
-    fixed = [] if mask is None or mask.dtype != bool else [mask]
-    xs = [nn.Tensor(a, requires_grad=True) for a in arrays]
-    zs = [torch.from_numpy(a).requires_grad_() for a in arrays]
-    y = F.scaled_dot_product_attention(*xs, *fixed, **options)
-    z = torch.nn.functional.scaled_dot_product_attention(*zs, *map(torch.from_numpy, fixed), **options)
-    tol = 1e-5 if dtype == np.float32 else 1e-13
-    close(y.numpy(), z.detach().numpy(), tol)
-    dy = rng.standard_normal(y.shape).astype(dtype)
+
+    def turned(x):
+        return x if mask is None else x.swapaxes(-2, -3)
+
+    arrays = [np.ascontiguousarray(turned(rng.standard_normal(shape))) for shape in shapes]
+    masks = [] if mask is None else [mask]
+    xs, zs = ([make(a) for a in arrays + masks] for make in (nn.Tensor, torch.from_numpy))
+    leaves = 3 if mask is None or mask.dtype == bool else 4
+    for x in xs[:leaves] + zs[:leaves]:
+        x.requires_grad_()
+
+    def run(function, q, k, v, *mask):
+        return turned(function(turned(q), turned(k), turned(v), *mask, **options))
+
+    y, z = run(F.scaled_dot_product_attention, *xs), run(torch.nn.functional.scaled_dot_product_attention, *zs)
+    close(y.numpy(), z.detach().numpy(), 1e-13)
+    dy = rng.standard_normal(y.shape)
     y.backward(dy)
     z.backward(torch.from_numpy(dy))
-    for x, w in zip(xs, zs, strict=True):
-        close(np.asarray(x.grad), w.grad.numpy(), tol)
+    for x, w in zip(xs[:leaves], zs[:leaves], strict=True):
+        close(np.asarray(x.grad), w.grad.numpy(), 1e-13)
 
 
 def heads(*lead):
@@ -39,8 +52,8 @@ def heads(*lead):
 
 @pytest.mark.parametrize("lead", [(), (H,), (N, H), (3, N, H)], ids=str)
 @pytest.mark.parametrize("options", [{}, dict(is_causal=True), dict(scale=0.7)], ids=str)
-def test_as_torch(rng, dtype, lead, options):
-    sdpa(rng, heads(*lead), dtype=dtype, **options)
+def test_as_torch(rng, lead, options):
+    sdpa(rng, heads(*lead), **options)
 
 
 @pytest.mark.parametrize("shape", [(L, S), (1, S), (H, L, S), (N, 1, 1, S), (N, H, 1, S), (N, 1, L, S)], ids=str)
@@ -55,8 +68,8 @@ def test_masks(rng, shape, kind):
 
 
 def test_a_mask_of_many_dimensions(rng):
-    sdpa(rng, heads(3, N, H), rng.standard_normal((3, 1, H, L, S)))
-    sdpa(rng, heads(3, N, H), rng.standard_normal((1, N, 1, 1, S)))
+    for shape in (3, 1, H, L, S), (1, N, 1, 1, S):
+        sdpa(rng, heads(3, N, H), rng.standard_normal(shape))
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
@@ -70,7 +83,7 @@ def test_leading_dimensions_broadcast(rng):
 
 
 def test_a_mask_and_causal_hold_both(rng):
-    q, k, v = (nn.Tensor(rng.standard_normal(shape)) for shape in heads(N, H))
+    q, k, v = (nn.Tensor(rng.standard_normal((N, n, H, D))).transpose(1, 2) for n in (L, S, S))
     mask = rng.random((N, 1, 1, S)) < 0.6
     mask[..., 0] = True
     got = F.scaled_dot_product_attention(q, k, v, mask, is_causal=True)
@@ -95,11 +108,12 @@ def test_long_sequences_need_no_memory_for_their_scores(rng, monkeypatch):
 
     monkeypatch.setattr(attention_functions, "empty", watched)
     monkeypatch.setattr(attention_heads, "empty", watched)
-    layer = nn.MultiheadAttention(WIDTH, H)
-    x = nn.Tensor(rng.standard_normal((steps, N, WIDTH)).astype(np.float32), requires_grad=True)
+    layer = nn.MultiheadAttention(WIDTH, H, dtype=np.float64)
+    x = nn.Tensor(rng.standard_normal((steps, N, WIDTH)), requires_grad=True)
     padding, mask = np.arange(steps) > np.array([[30], [20]]), rng.standard_normal((steps, steps))
-    y, _ = layer(x, x, x, padding, False, mask)
-    y.square().sum().backward()
+    for given in (padding, False, None), (None, False, mask):
+        y, _ = layer(x, x, x, *given)
+        y.square().sum().backward()
     assert max(sizes) == steps * N * 3 * WIDTH < steps * steps * N
 
 
@@ -133,21 +147,24 @@ def test_rows_that_do_not_lie_side_by_side(rng):
 
 
 def test_a_query_that_sees_nothing_gives_zero(rng):
-    q, k, v = xs = [nn.Tensor(rng.standard_normal(shape), requires_grad=True) for shape in heads(N, H)]
+    xs = [nn.Tensor(rng.standard_normal((N, n, H, D)), requires_grad=True) for n in (L, S, S)]
+    q, k, v = (x.transpose(1, 2) for x in xs)
     mask = np.ones((L, S), bool)
     mask[2] = False
-    y = F.scaled_dot_product_attention(*xs, mask)
-    y.square().sum().backward()
-    assert not y.numpy()[:, :, 2].any() and not q.grad[:, :, 2].any()
+    y = F.scaled_dot_product_attention(q, k, v, mask)
+    y.transpose(1, 2).square().sum().backward()
+    assert not y.numpy()[:, :, 2].any() and not xs[0].grad[:, 2].any()
     assert all(np.isfinite(x.grad).all() and x.grad.any() for x in xs)
     hidden = F.scaled_dot_product_attention(q, k, v, np.where(mask, 0, -np.inf))
     assert np.array_equal(hidden.numpy(), y.numpy())
 
 
-@pytest.mark.parametrize("shape", [(0, H, L, S), (N, H, 0, S), (N, H, L, 0), (N, H, 1, 1)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(0, H, L, S, D), (N, H, 0, S, D), (N, H, L, 0, D), (N, H, 1, 1, D), (N, H, L, S, 0)], ids=str
+)
 def test_sizes_of_zero_and_one(rng, shape):
-    n, h, queries, keys = shape
-    sizes = (n, h, queries, D), (n, h, keys, D), (n, h, keys, E)
+    n, h, queries, keys, depth = shape
+    sizes = (n, h, queries, depth), (n, h, keys, depth), (n, h, keys, E)
     xs = [nn.Tensor(rng.standard_normal(size), requires_grad=True) for size in sizes]
     y = F.scaled_dot_product_attention(*xs)
     y.sum().backward()
@@ -157,6 +174,8 @@ def test_sizes_of_zero_and_one(rng, shape):
         assert np.array_equal(y.numpy(), xs[2].numpy())
     elif keys == 0:
         assert not y.numpy().any()
+    elif depth == 0:
+        close(y.numpy(), np.broadcast_to(xs[2].numpy().mean(2, keepdims=True), y.shape))
 
 
 def test_dropout_is_drawn_and_repeated_in_backward(rng):
@@ -210,10 +229,10 @@ def test_messages(rng):
 WIDTH = 12
 
 
-def pair(dtype=np.float64, **options):
+def pair(**options):
     torch = pytest.importorskip("torch")
-    ours = nn.MultiheadAttention(WIDTH, H, dtype=dtype, **options)
-    theirs = torch.nn.MultiheadAttention(WIDTH, H, dtype=torch_dtype(torch, dtype), **options)
+    ours = nn.MultiheadAttention(WIDTH, H, dtype=np.float64, **options)
+    theirs = torch.nn.MultiheadAttention(WIDTH, H, dtype=torch.float64, **options)
     with torch.no_grad():
         for p in theirs.parameters():
             p.uniform_(-0.5, 0.5)
@@ -237,9 +256,9 @@ def attended(torch, inputs, masks, **options):
 SELF, CROSS, APART = (0, 0, 0), (0, 1, 1), (0, 1, 2)
 
 
-def draw(rng, inputs, batch_first, dtype=np.float64, widths=(WIDTH, WIDTH, WIDTH), batch=(N,)):
+def draw(rng, inputs, batch_first, widths=(WIDTH, WIDTH, WIDTH), batch=(N,)):
     shapes = [((*batch, n) if batch_first else (n, *batch)) + (w,) for n, w in zip((L, S, S), widths, strict=True)]
-    return [rng.standard_normal(shape).astype(dtype) for shape in shapes[: max(inputs) + 1]]
+    return [rng.standard_normal(shape) for shape in shapes[: max(inputs) + 1]]
 
 
 @pytest.mark.parametrize("inputs", [SELF, CROSS, APART], ids=["self", "cross", "apart"])
@@ -249,11 +268,6 @@ def draw(rng, inputs, batch_first, dtype=np.float64, widths=(WIDTH, WIDTH, WIDTH
 def test_layer_as_torch(rng, inputs, batch_first, need, bias):
     torch, ours, theirs = pair(batch_first=batch_first, bias=bias)
     compare(torch, rng, ours, theirs, draw(rng, inputs, batch_first), attended(torch, inputs, {}, **need))
-
-
-def test_layer_in_float32(rng):
-    torch, ours, theirs = pair(np.float32)
-    compare(torch, rng, ours, theirs, draw(rng, CROSS, False, np.float32), attended(torch, CROSS, {}))
 
 
 OPTIONS = [
@@ -387,67 +401,62 @@ def test_a_query_that_sees_no_key_gives_the_bias_of_the_output(rng):
 
 def test_dropout_in_training(rng):
     """The weights that come with the result are those that made it, and gradients go through both."""
+    torch = pytest.importorskip("torch")
     layer = nn.MultiheadAttention(WIDTH, H, dropout=0.5, dtype=np.float64)
-    x, dy, dw = (
-        rng.standard_normal((L, N, WIDTH)),
-        rng.standard_normal((L, N, WIDTH)),
-        rng.standard_normal((N, H, L, L)),
-    )
-
-    def run(y, weights):
-        return (y * nn.Tensor(dy)).sum() + (weights * nn.Tensor(dw)).sum()
-
+    x, dy, dw = (rng.standard_normal(shape) for shape in ((L, N, WIDTH), (L, N, WIDTH), (N, H, L, L)))
     given = nn.Tensor(x, requires_grad=True)
     hotloop.manual_seed(1)
     y, weights = layer(given, given, given, average_attn_weights=False)
     assert 0.3 < np.mean(weights.numpy() == 0) < 0.7
-    kept = weights.numpy() != 0
-    run(y, weights).backward()
+    kept = torch.from_numpy((weights.numpy() != 0) / 0.5)
+    ((y * nn.Tensor(dy)).sum() + (weights * nn.Tensor(dw)).sum()).backward()
 
-    other = nn.Tensor(x, requires_grad=True)
-    q, k, v = (
-        t.reshape(L, N, H, WIDTH // H).permute(1, 2, 0, 3)
-        for t in F.linear(other, layer.in_proj_weight, layer.in_proj_bias).chunk(3, -1)
-    )
-    composed = F.softmax(q @ k.mT / (WIDTH // H) ** 0.5, -1) * nn.Tensor(kept / 0.5)
-    out = layer.out_proj((composed @ v).permute(2, 0, 1, 3).reshape(L, N, WIDTH))
-    run(out, composed).backward()
-    close(y.numpy(), out.numpy(), 1e-13)
-    close(weights.numpy(), composed.numpy(), 1e-13)
-    close(given.grad, other.grad, 1e-12)
+    other = torch.from_numpy(x).requires_grad_()
+    w_in, w_out = (torch.from_numpy(w.numpy()) for w in (layer.in_proj_weight, layer.out_proj.weight))
+    q, k, v = (t.reshape(L, N, H, WIDTH // H).permute(1, 2, 0, 3) for t in (other @ w_in.T).chunk(3, -1))
+    composed = torch.softmax(q @ k.mT / (WIDTH // H) ** 0.5, -1) * kept
+    out = (composed @ v).permute(2, 0, 1, 3).reshape(L, N, WIDTH) @ w_out.T
+    torch.autograd.backward([out, composed], [torch.from_numpy(dy), torch.from_numpy(dw)])
+    close(y.numpy(), out.detach().numpy(), 1e-13)
+    close(weights.numpy(), composed.detach().numpy(), 1e-13)
+    close(given.grad, other.grad.numpy(), 1e-12)
     hotloop.manual_seed(1)
     close(layer(x, x, x, need_weights=False)[0].numpy(), y.numpy())
     layer.eval()
     assert (layer(x, x, x)[1].numpy() > 0).all()
 
 
-def test_rotary_positions(rng):
+@pytest.mark.parametrize(
+    ("batch_first", "inputs"), [(False, SELF), (False, CROSS), (True, SELF)], ids=["self", "cross", "batch-first"]
+)
+def test_rotary_positions(rng, batch_first, inputs):
     """Queries and keys of every head are turned before they meet."""
     rotary = nn.RotaryEmbedding(WIDTH // H - 1)
-    for batch_first in False, True:
-        layer = nn.MultiheadAttention(WIDTH, H, batch_first=batch_first, dtype=np.float64, rotary=rotary)
-        assert set(layer.state_dict()) == set(nn.MultiheadAttention(WIDTH, H).state_dict())
-        arrays = draw(rng, CROSS, batch_first)
-        for inputs in SELF, CROSS:
-            found = []
-            for run in _rotated, lambda layer, q, k: layer(q, k, k, need_weights=False, is_causal=True)[0]:
-                xs = [nn.Tensor(a, requires_grad=True) for a in arrays[: max(inputs) + 1]]
-                layer.zero_grad()
-                y = run(layer, xs[inputs[0]], xs[inputs[1]])
-                y.square().sum().backward()
-                found.append([y.numpy(), *[t.grad.copy() for t in (*xs, *layer.parameters())]])
-            for want, got in zip(*found, strict=True):
-                close(got, want, 1e-12)
+    layer = nn.MultiheadAttention(WIDTH, H, batch_first=batch_first, dtype=np.float64, rotary=rotary)
+    assert set(layer.state_dict()) == set(pair()[1].state_dict())
+    arrays = draw(rng, inputs, batch_first)
+    found = []
+    for run in _rotated, lambda layer, q, k: layer(q, k, k, need_weights=False, is_causal=True)[0]:
+        xs = [nn.Tensor(a, requires_grad=True) for a in arrays]
+        layer.zero_grad()
+        y = run(layer, xs[inputs[0]], xs[inputs[1]])
+        y.square().sum().backward()
+        found.append([y.numpy(), *[t.grad.copy() for t in (*xs, *layer.parameters())]])
+    for want, got in zip(*found, strict=True):
+        close(got, want, 1e-12)
+
+
+def test_rotary_positions_have_no_keys_beside_them():
     with pytest.raises(ValueError, match="no add_bias_kv or add_zero_attn beside rotary"):
-        nn.MultiheadAttention(WIDTH, H, add_zero_attn=True, rotary=rotary)
+        nn.MultiheadAttention(WIDTH, H, add_zero_attn=True, rotary=nn.RotaryEmbedding(2))
 
 
 def _rotated(layer, query, key):
     """The same, composed of operations."""
-    weights, biases = layer.in_proj_weight.chunk(3), layer.in_proj_bias.chunk(3)
     order = (0, 2, 1, 3) if layer.batch_first else (1, 2, 0, 3)
     parts = [
-        F.linear(x, w, b).unflatten(-1, (H, -1)) for x, w, b in zip((query, key, key), weights, biases, strict=True)
+        F.linear(x, layer.in_proj_weight, layer.in_proj_bias).chunk(3, -1)[i].unflatten(-1, (H, -1))
+        for i, x in enumerate((query, key, key))
     ]
     q, k, v = (x if layer.batch_first else x.transpose(0, 1) for x in parts)
     q, k = layer.rotary(q), layer.rotary(k)
@@ -476,7 +485,8 @@ def test_initial_values():
     hotloop.manual_seed(0)
     torch.manual_seed(0)
     for options in {}, dict(kdim=50, vdim=150), dict(add_bias_kv=True):
-        ours, theirs = nn.MultiheadAttention(100, 4, **options), torch.nn.MultiheadAttention(100, 4, **options)
+        ours = nn.MultiheadAttention(100, 4, dtype=np.float64, **options)
+        theirs = torch.nn.MultiheadAttention(100, 4, **options)
         for (name, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
             p, q = p.numpy(), q.detach().numpy()
             assert p.shape == q.shape and p.std() == pytest.approx(q.std(), rel=0.3), name
@@ -485,14 +495,14 @@ def test_initial_values():
 
 
 def test_layer_messages(rng):
-    layer = nn.MultiheadAttention(8, 2)
-    x = rng.standard_normal((5, 3, 8)).astype(np.float32)
+    layer = nn.MultiheadAttention(8, 2, dtype=np.float64)
+    x = rng.standard_normal((5, 3, 8))
     cases = [
         (ValueError, r"with 3 dimensions, or 2 without a batch, got \(5, 3, 8\), \(5, 8\)", (x, x[:, 0], x), {}),
         (ValueError, r"query \(..., 8\), got shape \(5, 3, 4\)", (x[..., :4], x, x), {}),
         (ValueError, r"as many samples of query as of key, got \(5, 2, 8\) and \(5, 3, 8\)", (x[:, :2], x, x), {}),
         (ValueError, r"same steps and samples, got \(5, 3, 8\), \(4, 3, 8\)", (x, x, x[:4]), {}),
-        (TypeError, r"float32 \(..., 8\), got float64", (x, x, x.astype(np.float64)), {}),
+        (TypeError, r"float64 \(..., 8\), got float32", (x, x, x.astype(np.float32)), {}),
         (
             ValueError,
             r"attn_mask \(L, S\) = \(5, 5\) or .* = \(6, 5, 5\), got shape \(5, 4\)",
