@@ -207,6 +207,33 @@ def test_cores(compiler, cc):
     assert seen or not cores
 
 
+@pytest.mark.parametrize("capability", [(8, 0), (8, 6), (9, 0)])
+def test_blocks_of_attention_have_room(compiler, monkeypatch, capability):
+    """Every kind of numbers has a shape for every form, in the shared memory of every device."""
+    from hotloop.kernels.cuda import attention_shapes, target
+    from hotloop.kernels.cuda.attention_source import shared_bytes
+
+    monkeypatch.setattr(target, "compute_capability", lambda: capability)
+    types = {"fma64": np.float64, "f16": np.float16, "bf16": np.uint16}
+    for form, kind in attention_shapes.SHAPES:
+        dtype = np.dtype(types.get(kind, np.float32))
+        for width in (32, 64, 128, 200):
+            for more in (False, True):
+                shape = attention_shapes.shape_for(form, kind.removesuffix("64"), dtype, width, 1024, 1024, more)
+                assert shared_bytes(form, dtype, shape) <= target.shared_limit(), f"{form} {kind} {width}"
+
+
+def test_attention_rounds_its_largest_scores(compiler):
+    """A product that the assembler may fuse would change them from step to step."""
+    from cuda_cases import attention
+
+    rng = np.random.default_rng(0)
+    plain = next(attention.both(rng, np.dtype(np.float32), (1, 1, 1, 8, 8, 32, 32), "plain"))
+    (version,) = compiler.run(*plain[:2])["attention_forward"]
+    # of each of a thread's rows the largest so far, and the one before
+    assert version.ptx.count("mul.rn.f32") >= 8
+
+
 def test_uniform_rounds_its_product(compiler):
     """A fused multiply-add would give other bits than the CPU."""
     from cuda_cases import case

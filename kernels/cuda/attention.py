@@ -143,10 +143,11 @@ class _Call(NamedTuple):
         there["slopes"] = "dp" in arrays and bool(arrays["dp"].size) and not weights
         drop = self.rate > 0 and not weights
         more = any(there.values()) or (drop and form == "queries")
-        shape = shape_for(form, _kind(dtype), dtype.itemsize, widest, stacks, lines, more)
+        stored = stored_as(dtype)
+        shape = shape_for(form, _kind(dtype), stored, widest, stacks, lines, more)
         version = Version(
             form,
-            stored_as(dtype),
+            stored,
             shape,
             widest > shape.width,
             self.scale > 0 and not there["bias"],

@@ -10,6 +10,7 @@ from .attention_dropout import keeping
 from .attention_source import Source
 from .conv_geometry import divided
 from .functions import log
+from .ptx import rounded_product
 from .ptx_tile import commit_copies, copy_chunk_if, copy_element_if, waiting
 from .recurrent_tile import meet
 from .target import cuda, device, jit
@@ -116,6 +117,7 @@ def kernel_of(version):
         "kept": keeping(shape, made.turned),
         **_joining(shape),
         "usable": usable,
+        "rounded_product": rounded_product,
         "reciprocal": reciprocal,
         "logarithm": logarithm,
         "exponential": ptx_attention.exponential,

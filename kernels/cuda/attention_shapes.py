@@ -1,6 +1,12 @@
 """Which shape the blocks of attention have: by what they multiply with, and by how much there is to do."""
 
+import functools
+
+import numpy as np
+
+from . import target
 from .attention_cores import Shape
+from .attention_source import shared_bytes
 from .target import SIMULATOR
 
 # blocks that keep a device busy: below, blocks have fewer rows
@@ -47,13 +53,23 @@ else:
     _define(QUERIES + KEYS, ("fma",), 128, (4, 4, 4, 1, 2), (4, 2, 4, 1, 2))
 
 
-def shape_for(form, kind, itemsize, width, stacks, lines, more):
+def shape_for(form, kind, dtype, width, stacks, lines, more):
     """width: of the longest rows; stacks, lines: matrices, and rows of each, that blocks share out; more: blocks
     read matrices of scores as well, which takes registers, as do rows that come in parts."""
-    widths = SHAPES[form, "fma64" if kind == "fma" and itemsize == 8 else kind]
+    widths = _possible(form, "fma64" if dtype == np.float64 else kind, dtype, target.shared_limit())
     fitting = [w for w in widths if w >= width]
     shapes = widths[min(fitting) if fitting else max(widths)]
     for shape in shapes:
         if fitting and not more and stacks * -(-lines // shape.rows) >= ENOUGH_BLOCKS:
             return shape
     return shapes[-1]
+
+
+@functools.cache
+def _possible(form, kind, dtype, room):
+    """Shapes by width, those that a device has shared memory for."""
+    fitting = {
+        width: [shape for shape in shapes if shared_bytes(form, dtype, shape) <= room]
+        for width, shapes in SHAPES[form, kind].items()
+    }
+    return {width: shapes for width, shapes in fitting.items() if shapes}

@@ -9,8 +9,10 @@ a block can hold come in parts: scores are summed over them, nothing stays in sh
 part of the results' columns.
 """
 
+import functools
+
 from .attention_cores import core, summed
-from .attention_version import FORMS, arguments_of
+from .attention_version import FORMS, Version, arguments_of
 
 SOURCE = """
 @jit(launch_bounds=({threads}, {resident}))
@@ -69,6 +71,9 @@ class Source:
         self.end_of_shared = self.apart_begin + self.core.apart
         self.slots = len(shape.places.rows)
         self.unit = "factor" if version.factor else "ONE"
+        # rounded by itself: an assembler that made a multiply-add of it would change the largest score a little from
+        # step to step, and with it all sums so far
+        self.in_units = "rounded_product({}, factor)" if version.factor else "{}"
 
     # ---- copies
 
@@ -185,9 +190,9 @@ class Source:
         for partner in self.shape.partners:
             lines.append("best = " + _each(self.slots, f"larger(best[#], {partner})"))
         lines += [
-            "base = " + _each(self.slots, f"usable(best[#]) * {self.unit}"),
+            "base = " + _each(self.slots, self.in_units.format("usable(best[#])")),
             f"scores = exponentials(scores, {self.unit}, base)",
-            "shrink = " + _each(self.slots, f"exponential(tops[#] * {self.unit} - base[#])"),
+            "shrink = " + _each(self.slots, f"exponential({self.in_units.format('tops[#]')} - base[#])"),
             "totals = sums_of(scores, " + _each(self.slots, "totals[#] * shrink[#]") + ")",
             "tops = best",
             "total = times(total, shrink)",
@@ -340,3 +345,9 @@ class Source:
             step=_indented(self.step(), 8),
             end=_indented(self.end(), 4),
         )
+
+
+@functools.cache
+def shared_bytes(form, dtype, shape):
+    """What a block has in shared memory."""
+    return Source(Version(form, dtype, shape)).end_of_shared * dtype.itemsize

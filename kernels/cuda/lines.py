@@ -26,7 +26,7 @@ import numpy as np
 
 from .lanes import WARPS, group_max, group_sum
 from .ptx import VECTOR, aligned, load4, store4
-from .target import SHARED_BYTES, SIMULATOR, WARP, compute_capability, cuda, device
+from .target import SHARED_BYTES, SIMULATOR, WARP, cuda, device, shared_limit
 
 # elements that a thread holds, in vectors; one by one it is half of that, since each has an address of its own. Kernels
 # that hold several arrays ask for HALF
@@ -232,9 +232,7 @@ def line_max(parts, value, stride, code):
 # ---- lines of several chunks, kept in shared memory as far as there is room
 
 
-# KB of shared memory that a block may ask for, by compute capability; 48 where nothing is known
-_MOST_SHARED = {(8, 0): 163, (8, 6): 99, (8, 7): 163, (8, 9): 99, (9, 0): 227, (10, 0): 227, (12, 0): 99}
-# bytes of it that are PARTS of reductions
+# bytes of shared memory that are PARTS of reductions
 _RESERVED = 3072
 
 
@@ -243,7 +241,7 @@ def room(found, dtype):
     if found.chunks < 2:
         return 0, 0
     size = found.block * found.slots * dtype.itemsize
-    most = 2 * size if SIMULATOR else _MOST_SHARED.get(compute_capability(), 48) * 1024 - _RESERVED
+    most = 2 * size if SIMULATOR else shared_limit() - _RESERVED
     kept = min(found.chunks, most // size)
     shared = kept * size
     # with what is reserved it may be more than a block has without asking

@@ -30,6 +30,8 @@ THREADS = 8 if SIMULATOR else 256
 BLOCKS = 3 if SIMULATOR else 4096
 # shared memory of a block that needs no asking for
 SHARED_BYTES = 48 * 1024
+# KB of it that a block may ask for, by compute capability; 99 on all others since 8.0
+_MOST_SHARED = {(8, 0): 163, (8, 7): 163, (9, 0): 227, (10, 0): 227}
 
 
 def jit(function=None, **options):
@@ -89,6 +91,11 @@ def empty(shape, dtype):
 def compute_capability():
     """(major, minor) of the current device. The simulator has none of the instructions that ask for one."""
     return (8, 0) if SIMULATOR else tuple(cuda.get_current_device().compute_capability)
+
+
+def shared_limit():
+    """Bytes of shared memory that a block may ask the current device for."""
+    return _MOST_SHARED.get(compute_capability(), 99) * 1024
 
 
 def multiprocessors():
