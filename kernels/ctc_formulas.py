@@ -6,18 +6,17 @@ term, a logarithm for each sum, and digits: at a logarithm of -300 a float32 tel
 operations and has float32's full precision.
 
 Whole numbers are exact up to 2^24 in float32: paths down to exp(-1e7), where logarithms tell no more than 1. Beyond,
-the CPU takes from each step what all paths lose there and sums once more; what is rounded even then, and on CUDA, may be
-off, but stays finite.
+the CPU takes from each step what all paths lose there and sums once more. What is rounded even then, and on CUDA, may
+be off, but stays finite.
 
 m is 0 or in [1/sqrt(2), sqrt(2)) (on CUDA: [1/2, 1)); NaN stays in m. e is LEAST or more; 0 is (0, LEAST), so that e is
-no bound on a sum with it. These names are the target's, by `bind`:
+no bound on a sum with it. These names are the target's, by kernels/binding.py:
 
     power(e)                    2^e for whole e <= 2, exactly; 0 far below, and for -inf
     mantissa(m), exponent(m)    m = mantissa 2^exponent, for m > 0
     exp_parts(x)                (m, n): exp(x) = m 2^n, n whole and m near 1
 """
 
-import types
 from math import frexp
 
 # an exponent so small that its number adds nothing to any other; no sum of two overflows
@@ -70,13 +69,3 @@ def three(m0, e0, m1, e1, m2, e2):
     """Of three; e2 may be -inf: then the third is left out."""
     top = larger(larger(e0, e1), e2)
     return m0 * power(e0 - top) + m1 * power(e1 - top) + m2 * power(e2 - top), top
-
-
-def bind(decorate, **functions):
-    """Every formula of this module, decorated for one target and calling that target's `functions`."""
-    namespace = {**globals(), **functions}
-    for name, formula in globals().items():
-        if isinstance(formula, types.FunctionType) and name not in functions and name != "bind":
-            # the same code, looking its names up in `namespace`
-            namespace[name] = decorate(types.FunctionType(formula.__code__, namespace, name))
-    return types.SimpleNamespace(**{n: f for n, f in namespace.items() if not n.startswith("__")})

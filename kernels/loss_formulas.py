@@ -1,12 +1,11 @@
 """Losses of one element: the value and its gradients, written once and compiled for each target.
 
 A formula takes numbers and gives the loss and its slope in each differentiable argument, in their order. It calls
-exp, log and log1p by their bare names, which are Python's own here; `bind` gives a copy of all formulas in which those
-names are the target's functions. Constants are made in the type of the argument, and both sides of a choice are
-computed before it, so that a loop over a formula becomes vector instructions with a blend.
+exp, log and log1p by their bare names, which are Python's own here; kernels/binding.py gives a copy of all formulas in
+which those names are the target's functions. Constants are made in the type of the argument, and both sides of a choice
+are computed before it, so that a loop over a formula becomes vector instructions with a blend.
 """
 
-import types
 from math import exp, log, log1p
 
 HALF_LOG_2PI = 0.9189385332046727
@@ -160,13 +159,3 @@ def triplet_margin(pos, neg, swap, margin):
     share = c(1) if neg < swap else c(0.5)
     share = c(0) if neg > swap else share
     return positive(gap), on, -on * share, -on * (c(1) - share)
-
-
-def bind(decorate, **functions):
-    """Every formula of this module, decorated for one target and calling that target's `functions`. A dict by name."""
-    namespace = {**globals(), **functions}
-    for name, formula in globals().items():
-        if isinstance(formula, types.FunctionType) and name not in functions and name != "bind":
-            # the same code, looking its names up in `namespace`
-            namespace[name] = decorate(types.FunctionType(formula.__code__, namespace, name))
-    return types.SimpleNamespace(**{n: f for n, f in namespace.items() if not n.startswith("__")})

@@ -15,6 +15,7 @@ import math
 import numpy as np
 
 from .. import ctc_checks, ctc_formulas
+from ..binding import bind
 from ..ctc_formulas import LEAST
 from ..jit import compiled, kernel, leaf, parallel_for, raising, scratch
 from .loss import MEAN, NONE, SUMS, check_loss, end_loss
@@ -59,7 +60,7 @@ def _part(e):
     return _power(at_most(e, _MOST(e)))
 
 
-_formulas = ctc_formulas.bind(leaf, power=_power, mantissa=significand, exponent=exponent, exp_parts=exp_parts)
+_formulas = bind(ctc_formulas, leaf, power=_power, mantissa=significand, exponent=exponent, exp_parts=exp_parts)
 _probability, _normal, _two, _three = _formulas.probability, _formulas.normal, _formulas.two, _formulas.three
 
 

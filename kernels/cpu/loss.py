@@ -9,10 +9,11 @@ that might be negative keeps LLVM from making vectors.
 import numpy as np
 
 from .. import loss_formulas
+from ..binding import bind
 from ..jit import compiled, inlined, kernel, parallel_for, scratch
 from .vecmath import exp, log, log1p
 
-formulas = loss_formulas.bind(inlined, exp=exp, log=log, log1p=log1p)
+formulas = bind(loss_formulas, inlined, exp=exp, log=log, log1p=log1p)
 
 NONE, MEAN, SUM = 0, 1, 2
 

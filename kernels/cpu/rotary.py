@@ -13,11 +13,13 @@ from numba import types
 from numba.core import cgutils
 
 from ..jit import compiled, intrinsic, kernel, parallel_for
+from ..rotary_checks import check
 from .rows import Row, data_of
 
 # numbers a chunk of work has at least
 GRAIN = 32768
 _i64 = ir.IntType(64)
+_check = compiled(check)
 
 
 class _Line(NamedTuple):
@@ -165,21 +167,9 @@ def _steps(begin, end, y, x, cos, sin, interleaved, sign):
 
 
 @compiled
-def _together(rows):
-    return rows.size == 0 or rows.shape[3] <= 1 or rows.strides[3] == rows.itemsize
-
-
-@compiled
 def _turn(y, x, cos, sin, interleaved, sign):
     N, L, H, D = x.shape
-    if not (_together(y) and _together(x)):
-        raise ValueError("rotary: expected rows of x and y whose numbers lie side by side")
-    if cos.shape[0] != 1 and cos.shape[0] != N:
-        raise ValueError("rotary: expected cos and sin of one sample, or of as many as x has")
-    if 2 * cos.shape[2] > D:
-        raise ValueError("rotary: expected cos and sin of at most half as many pairs as a row of x has numbers")
-    if cos.itemsize != x.itemsize or sin.itemsize != x.itemsize:
-        raise ValueError("rotary: expected cos and sin of the dtype of x, float32 for 16-bit numbers")
+    _check(y, x, cos, sin)
     if x.size:
         parallel_for(_steps, N * L, max(1, GRAIN // (H * D)), (y, x, cos, sin, interleaved, sign))
 

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from .. import ctc_formulas
+from ..binding import bind
 from .functions import exp, rint
 from .target import SIMULATOR, cuda, device
 
@@ -56,7 +57,7 @@ def _exp_parts(x):
     return exp(r), n
 
 
-formulas = ctc_formulas.bind(device, power=power, mantissa=_mantissa, exponent=_exponent, exp_parts=_exp_parts)
+formulas = bind(ctc_formulas, device, power=power, mantissa=_mantissa, exponent=_exponent, exp_parts=_exp_parts)
 probability, normal, two, three = formulas.probability, formulas.normal, formulas.two, formulas.three
 
 

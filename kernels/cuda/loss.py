@@ -11,6 +11,7 @@ division of 64 bits.
 import numpy as np
 
 from .. import loss_formulas
+from ..binding import bind
 from ..template import define
 from . import status  # noqa: F401  (in LOSS)
 from .functions import exp, log, log1p
@@ -24,7 +25,7 @@ NONE, MEAN, SUM = 0, 1, 2
 # elements that one block takes alone; blocks of more, which a block can add up in few steps
 ALONE, MOST = (8, 3) if SIMULATOR else (4096, 1024)
 
-formulas = loss_formulas.bind(device, exp=exp, log=log, log1p=log1p)
+formulas = bind(loss_formulas, device, exp=exp, log=log, log1p=log1p)
 
 LOSS = '''
 @jit

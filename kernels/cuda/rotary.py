@@ -6,6 +6,7 @@ once for each head, from the caches.
 
 import numpy as np
 
+from ..rotary_checks import check
 from .layout import over_rows
 from .ptx import aligned, load4, narrow, quotient, store4, wide
 from .target import cuda, device, jit, kernel
@@ -119,20 +120,8 @@ def _flat(a):
     return flat, tuple(np.int64(s // size) for s in (-low, *a.strides[:3]))
 
 
-def _check(y, x, cos, sin):
-    for rows in (y, x):
-        if rows.size and rows.shape[3] > 1 and rows.strides[3] != rows.itemsize:
-            raise ValueError("rotary: expected rows of x and y whose numbers lie side by side")
-    if cos.shape[0] not in (1, x.shape[0]):
-        raise ValueError("rotary: expected cos and sin of one sample, or of as many as x has")
-    if 2 * cos.shape[2] > x.shape[3]:
-        raise ValueError("rotary: expected cos and sin of at most half as many pairs as a row of x has numbers")
-    if cos.itemsize != max(x.itemsize, 4) or sin.itemsize != cos.itemsize:
-        raise ValueError("rotary: expected cos and sin of the dtype of x, float32 for 16-bit numbers")
-
-
 def _run(y, x, cos, sin, interleaved, back, stream):
-    _check(y, x, cos, sin)
+    check(y, x, cos, sin)
     N, L, H, D = x.shape
     if not x.size:
         return

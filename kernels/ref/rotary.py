@@ -5,6 +5,8 @@ Arrays are given by strides, so that heads inside a projection, (N, L, 3, H, D) 
 
 import numpy as np
 
+from ..rotary_checks import check
+
 
 def rotary_forward(y, x, cos, sin, interleaved):
     """(y[i], y[j]) = (x[i] cos[p] - x[j] sin[p], x[j] cos[p] + x[i] sin[p]) for pair p of a row; the rest is copied
@@ -37,18 +39,6 @@ def rotary_backward(dx, dy, cos, sin, interleaved):
     """
     check(dx, dy, cos, sin)
     turn(dx, dy, cos, -sin, interleaved)
-
-
-def check(y, x, cos, sin):
-    for rows in (y, x):
-        if rows.size and rows.shape[3] > 1 and rows.strides[3] != rows.itemsize:
-            raise ValueError("rotary: expected rows of x and y whose numbers lie side by side")
-    if cos.shape[0] not in (1, x.shape[0]):
-        raise ValueError("rotary: expected cos and sin of one sample, or of as many as x has")
-    if 2 * cos.shape[2] > x.shape[3]:
-        raise ValueError("rotary: expected cos and sin of at most half as many pairs as a row of x has numbers")
-    if cos.itemsize != max(x.itemsize, 4) or sin.itemsize != cos.itemsize:
-        raise ValueError("rotary: expected cos and sin of the dtype of x, float32 for 16-bit numbers")
 
 
 def turn(y, x, cos, sin, interleaved):
