@@ -201,6 +201,20 @@ def rotations(dtype):
         run("rotary.rotary_backward", y, x, *tables, interleaved)
 
 
+def alignments():
+    """Labels and units that fill no block or vector, one, and more."""
+    rng, lengths = np.random.default_rng(8), np.array([40, 38])
+    for labels, step in itertools.product((0, 1, 15, 16, 17, 33), (False, True)):
+        x, targets = rng.standard_normal((40, 2, 40)), (np.arange(2 * labels) + 1) % 40
+        arrays = np.empty(2), np.empty_like(x), x, targets, lengths, np.full(2, labels)
+        run("ctc.ctc_forward", *arrays, labels if step else 0, 0, True, 0)
+    for units in (3, 15, 16, 17, 19, 20, 130):
+        q, k, v = (rng.standard_normal(shape) for shape in ((2, 3, units), (2, 66, units), units))
+        scores = rng.standard_normal((2, 3, 66))
+        run("additive.additive_backward", np.empty_like(q), np.empty_like(k), np.ones_like(v), scores, q, k, v, True)
+        run("additive.additive_forward", scores, q, k, v)
+
+
 def attentions(dtype):
     """Sizes around those of tiles and vectors; weights that are kept and that are made again, masks and none."""
     rng, state = np.random.default_rng(7), np.array([3, 4], np.uint64)
@@ -258,6 +272,7 @@ def main():
         tables(dtype)
         rotations(dtype)
     recurrences()
+    alignments()
     every_kernel()
     print("finished")
 
