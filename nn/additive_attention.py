@@ -78,7 +78,7 @@ def additive_attention(
 def _masked_softmax(scores: Tensor, mask: Any) -> Tensor:
     if mask is None:
         return softmax(scores, -1)
-    hidden = as_tensor(mask)
+    hidden = as_tensor(mask).to(device=scores.device)
     n, _, keys = scores.shape
     if hidden.dtype.kind != "b" or tuple(hidden.shape) != (n, keys):
         got = f"{hidden.dtype} {tuple(hidden.shape)}"

@@ -246,7 +246,7 @@ class RotaryEmbedding(Module):
             return RotaryFunction.apply(x, *self.table(shape[1], offset, x.dtype, x.device), self.interleaved)
         if offset:
             raise ValueError("RotaryEmbedding: expected an offset or positions, got both")
-        ids = as_ids(positions, "RotaryEmbedding")
+        ids = as_ids(positions, "RotaryEmbedding").to(device=x.device)
         if tuple(ids.shape) not in (tuple(shape[1:2]), tuple(shape[:2])):
             expected = f"({shape[1]},) or ({shape[0]}, {shape[1]})"
             raise ValueError(f"RotaryEmbedding: expected positions {expected}, got shape {tuple(ids.shape)}")

@@ -76,6 +76,11 @@ LAYERS = {
     "LearnedPositionalEncoding": (nn.LearnedPositionalEncoding(4, 8, batch_first=True), (2, 5, 4)),
     "RotaryEmbedding": (nn.RotaryEmbedding(4), (2, 3, 2, 5)),
     "RotaryEmbedding neighbours": (nn.RotaryEmbedding(8, interleaved=True), (2, 3, 1, 8)),
+    "RotaryEmbedding positions": (lambda x: nn.RotaryEmbedding(4)(x, positions=[4, 0, 2]), (2, 3, 2, 5)),
+    "additive_attention mask": (
+        lambda q, k: F.additive_attention(q, k, key_padding_mask=[[False, True], [False, False]]),
+        *((2, 3, 4), (2, 2, 4)),
+    ),
     "AdditiveAttention": (nn.AdditiveAttention(3, 4, 5), (2, 3, 3), (2, 4, 4)),
     "AdditiveAttention step": (nn.AdditiveAttention(3, 4, 5, bias=True), (2, 3), (2, 4, 4)),
     "MultiheadAttention": (
