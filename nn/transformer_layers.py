@@ -19,8 +19,8 @@ from .tensor import Tensor, as_tensor
 __all__ = ["TransformerDecoderLayer", "TransformerEncoderLayer"]
 
 _ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {"relu": functions.relu, "gelu": functions.gelu}
-# a module that does the same, and is computed together with the Linear before it
-_MODULES: dict[Any, Module] = {functions.relu: ReLU()}
+# does what functions.relu does, and is computed together with the Linear before it
+_RELU = ReLU()
 
 
 class _Layer(Module):
@@ -75,7 +75,7 @@ class _Layer(Module):
         )[0]
 
     def _fed_forward(self, x: Tensor) -> Tensor:
-        activation = _MODULES.get(self.activation, self.activation)
+        activation = _RELU if self.activation is functions.relu else self.activation
         return run([self.linear1, activation, self.dropout, self.linear2], x)
 
     def _added(self, x: Tensor, update: Callable, dropout: Any, norm: Any) -> Tensor:
