@@ -271,6 +271,7 @@ def main():
         paddings(dtype)
         tables(dtype)
         rotations(dtype)
+        attentions(dtype)
     recurrences()
     alignments()
     every_kernel()

@@ -79,7 +79,7 @@ def _turn(like, target, width, source, stride, rows, columns):
     """Rows as lines of panels `width` wide, as pack_panel makes them; gives the elements of all panels."""
     size, lanes = panel_size(width, columns), VECTOR_BYTES // like.itemsize
     panels = line(target, (rows + width - 1) // width * size, like)
-    lines, whole = line(source, max(0, rows - 1) * stride + columns, like), columns // lanes * lanes
+    lines, whole = line(source, columns, like), columns // lanes * lanes
     for first in range(0, rows, width):
         to, count = first // width * size, min(width, rows - first)
         for p in range(0, whole, lanes):
@@ -89,9 +89,10 @@ def _turn(like, target, width, source, stride, rows, columns):
                     inside = min(lanes, count - i) - 1
                     transpose_block(lines, (first + i) * stride + p, stride, inside, panels, to + p * width + i, width)
         for i in range(width):
-            at = (first + min(i, count - 1)) * stride
+            # by address: strides may be negative, indices may not
+            row = line(source + (first + min(i, count - 1)) * stride * like.itemsize, columns, like)
             for p in range(whole, columns):
-                panels[to + p * width + i] = lines[at + p]
+                panels[to + p * width + i] = row[p]
     return size * ((rows + width - 1) // width)
 
 
