@@ -20,12 +20,13 @@ N, H, L, S, D, E = 2, 4, 5, 7, 3, 6
 def sdpa(rng, shapes, mask=None, **options):
     """Results and gradients of query, key, value, and of a float mask, beside torch's.
 
-    With a mask heads lie as in a projection, (N, L, H, D): what MultiheadAttention's tests compile serves here as well.
+    With a mask of up to four dimensions heads lie as in a projection, (N, L, H, D): what MultiheadAttention's tests
+    compile serves here as well.
     """
     torch = pytest.importorskip("torch")
 
     def turned(x):
-        return x if mask is None else x.swapaxes(-2, -3)
+        return x if mask is None or mask.ndim > 4 else x.swapaxes(-2, -3)
 
     arrays = [np.ascontiguousarray(turned(rng.standard_normal(shape))) for shape in shapes]
     masks = [] if mask is None else [mask]
@@ -68,7 +69,7 @@ def test_masks(rng, shape, kind):
 
 
 def test_a_mask_of_many_dimensions(rng):
-    for shape in (3, 1, H, L, S), (1, N, 1, 1, S):
+    for shape in (3, 1, H, L, S), (1, N, H, L, S):
         sdpa(rng, heads(3, N, H), rng.standard_normal(shape))
 
 
