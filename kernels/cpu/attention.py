@@ -3,6 +3,7 @@ become the numbers that those are told (attention_problem.py)."""
 
 from .. import shared
 from ..jit import kernel
+from . import attention_problem as at
 from .attention_problem import new_table, tell_heads, tell_options
 from .pack import address_of
 
@@ -14,12 +15,12 @@ def attention_forward(y, lse, p, q, k, v, bias, keep, state, scale, causal, rate
         raise ValueError("attention: lse: expected the dtype of q")
     table = new_table()
     tell_options(table, q, k, v, bias, keep, state, scale, causal, rate)
-    tell_heads(table, 22, q)
-    tell_heads(table, 26, k)
-    tell_heads(table, 30, v)
-    tell_heads(table, 34, y)
-    table[38] = address_of(lse)
-    table[39] = address_of(p) if p.size else 0
+    tell_heads(table, at.Q, q)
+    tell_heads(table, at.K, k)
+    tell_heads(table, at.V, v)
+    tell_heads(table, at.Y, y)
+    table[at.LSE] = address_of(lse)
+    table[at.P] = address_of(p) if p.size else 0
     shared.call(shared.ATTENTION if q.itemsize == 4 else shared.ATTENTION + 1, (address_of(table),))
 
 
@@ -32,16 +33,16 @@ def attention_backward(dq, dk, dv, dscores, dy, dp, q, k, v, bias, keep, y, lse,
         raise ValueError("attention: lse: expected the dtype of q")
     table = new_table()
     tell_options(table, q, k, v, bias, keep, state, scale, causal, rate)
-    tell_heads(table, 22, q)
-    tell_heads(table, 26, k)
-    tell_heads(table, 30, v)
-    tell_heads(table, 34, y)
-    table[38] = address_of(lse)
-    table[39] = address_of(p) if p.size else 0
-    table[40] = address_of(dp) if dp.size else 0
-    tell_heads(table, 41, dq)
-    tell_heads(table, 45, dk)
-    tell_heads(table, 49, dv)
-    tell_heads(table, 53, dy)
-    table[57] = address_of(dscores) if dscores.size else 0
+    tell_heads(table, at.Q, q)
+    tell_heads(table, at.K, k)
+    tell_heads(table, at.V, v)
+    tell_heads(table, at.Y, y)
+    table[at.LSE] = address_of(lse)
+    table[at.P] = address_of(p) if p.size else 0
+    table[at.DP] = address_of(dp) if dp.size else 0
+    tell_heads(table, at.DQ, dq)
+    tell_heads(table, at.DK, dk)
+    tell_heads(table, at.DV, dv)
+    tell_heads(table, at.DY, dy)
+    table[at.DSCORES] = address_of(dscores) if dscores.size else 0
     shared.call(shared.ATTENTION_GRADIENT if q.itemsize == 4 else shared.ATTENTION_GRADIENT + 1, (address_of(table),))

@@ -14,6 +14,7 @@ A part of the keys has a dQ of its own; these are added in order.
 import numpy as np
 
 from ..jit import compiled, parallel_for, scratch, standalone
+from . import attention_problem as where
 from .attention_blocks import (
     block_rows,
     by_row,
@@ -30,7 +31,7 @@ from .attention_blocks import (
     turned,
     workspace,
 )
-from .attention_problem import Heads, table_at, told_heads, told_options
+from .attention_problem import Heads, row_at, table_at, told_heads, told_options
 from .attention_rows import finish_scores, score_gradient, softmax_from
 from .attention_tiles import ahead, forget, remember
 from .attention_vectors import row_copy, row_copy_dot, row_dot, row_gradient
@@ -42,18 +43,13 @@ PARTIAL = 3  # scratch slot: dQ of parts
 
 
 @compiled
-def _at(heads, n, h, l, itemsize):
-    return heads.address + (n * heads.sample + h * heads.head + l * heads.row) * itemsize
-
-
-@compiled
 def _deltas(deltas, place, dy, y, p, dp, sizes):
     """sum(dy y) + sum(dp p) of each row of a block of queries."""
     n, h, first_query, queries = place
     zero = deltas.dtype.type(0)
     for i in range(queries):
         l, item = first_query + i, deltas.itemsize
-        total = row_dot(zero, _at(dy, n, h, l, item), _at(y, n, h, l, item), sizes.e)
+        total = row_dot(zero, row_at(dy, n, h, l, item), row_at(y, n, h, l, item), sizes.e)
         if dp:
             first = ((n * sizes.h + h) * sizes.l + l) * sizes.s * item
             total += row_dot(zero, dp + first, p + first, sizes.s)
@@ -96,7 +92,7 @@ def _weights_and_slopes(like, weights, slopes, size, place, block, saved, sizes,
 @compiled
 def _clear(like, heads, n, h, first, rows, columns):
     for l in range(first, first + rows):
-        line(_at(heads, n, h, l, like.itemsize), columns, like)[:] = 0
+        line(row_at(heads, n, h, l, like.itemsize), columns, like)[:] = 0
 
 
 @compiled
@@ -120,18 +116,18 @@ def _look_ahead(like, regions, unit, units, parts, grain, at, l, first_key, end,
         if p:
             first = p + (((n * sizes.h + h) * sizes.l + l) * sizes.s + block_key) * item
             remember(regions, first, sizes.s * item, count, min(KEYS, sizes.s - block_key) * item)
-        remember(regions, _at(q, n, h, l, item), q.row * item, count, sizes.d * item)
-        remember(regions, _at(dy, n, h, l, item), dy.row * item, count, sizes.e * item)
-        remember(regions, _at(dq, n, h, l, item), dq.row * item, count, sizes.d * item)
+        remember(regions, row_at(q, n, h, l, item), q.row * item, count, sizes.d * item)
+        remember(regions, row_at(dy, n, h, l, item), dy.row * item, count, sizes.e * item)
+        remember(regions, row_at(dq, n, h, l, item), dq.row * item, count, sizes.d * item)
         if sizes.s > KEYS:
-            remember(regions, _at(y, n, h, l, item), y.row * item, count, sizes.e * item)
+            remember(regions, row_at(y, n, h, l, item), y.row * item, count, sizes.e * item)
     if follower < units:
         n, g = follower // parts // sizes.g, follower // parts % sizes.g
         count = min(KEYS, sizes.s - key)
         # each block of queries brings its share of them
         low, high = count * at // rows, count * min(at + tall, rows) // rows
         for heads, columns in ((k, sizes.d), (v, sizes.e), (dk, sizes.d), (dv, sizes.e)):
-            remember(regions, _at(heads, n, g, key + low, item), heads.row * item, high - low, columns * item)
+            remember(regions, row_at(heads, n, g, key + low, item), heads.row * item, high - low, columns * item)
 
 
 @compiled
@@ -181,9 +177,9 @@ def _unit(like, unit, units, parts, grain, arrays, saved, sizes, options):
     for first_key in range(begin, end, KEYS):
         columns = min(KEYS, end - first_key)
         if not p:
-            turn_columns(like, turned_keys, _at(k, n, g, first_key, item), k.row, columns, sizes.d)
-        turn_columns(like, turned_values, _at(v, n, g, first_key, item), v.row, columns, sizes.e)
-        copy_rows(like, keys, _at(k, n, g, first_key, item), k.row, columns, sizes.d, scale)
+            turn_columns(like, turned_keys, row_at(k, n, g, first_key, item), k.row, columns, sizes.d)
+        turn_columns(like, turned_values, row_at(v, n, g, first_key, item), v.row, columns, sizes.e)
+        copy_rows(like, keys, row_at(k, n, g, first_key, item), k.row, columns, sizes.d, scale)
         add = options.causal or rows == 0
         if add:
             _clear(like, dk, n, g, first_key, columns, sizes.d)
@@ -200,7 +196,7 @@ def _unit(like, unit, units, parts, grain, arrays, saved, sizes, options):
             if seen <= 0:
                 continue
             _look_ahead(like, regions, unit, units, parts, grain, at - count, l, first_key, end, arrays, p, sizes)
-            row, slope = _at(q, n, h, l, item), _at(dy, n, h, l, item)
+            row, slope = row_at(q, n, h, l, item), row_at(dy, n, h, l, item)
             copy_rows(like, queries_copy, row, q.row, count, sizes.d, scale)
             copy_rows(like, dy_copy, slope, dy.row, count, sizes.e, one)
             if not p:
@@ -213,11 +209,11 @@ def _unit(like, unit, units, parts, grain, arrays, saved, sizes, options):
             _weights_and_slopes(
                 like, weights, slopes, score_size, place, (first_key, seen), saved, sizes, options, rest
             )
-            operand, out = by_row(like, dy_copy, e_size), _at(dv, n, g, first_key, item)
+            operand, out = by_row(like, dy_copy, e_size), row_at(dv, n, g, first_key, item)
             product(like, seen, sizes.e, count, weights, 1, score_size, operand, out, dv.row, add, regions)
-            operand, out = by_row(like, queries_copy, d_size), _at(dk, n, g, first_key, item)
+            operand, out = by_row(like, queries_copy, d_size), row_at(dk, n, g, first_key, item)
             product(like, seen, sizes.d, count, slopes, 1, score_size, operand, out, dk.row, add, regions)
-            operand, out = by_row(like, keys, d_size), _at(dq, n, h, l, item)
+            operand, out = by_row(like, keys, d_size), row_at(dq, n, h, l, item)
             into = begin > 0 or first_key > begin
             product(like, count, sizes.d, seen, slopes, score_size, 1, operand, out, dq.row, into, regions)
             add = True
@@ -241,7 +237,7 @@ def _add_parts(begin, end, like, parts, dq, partial, sizes):
     count = sizes.n * sizes.h * sizes.l
     for number in range(begin, end):
         h, l = number // sizes.l, number % sizes.l
-        out = line(_at(dq, h // sizes.h, h % sizes.h, l, like.itemsize), sizes.d, like)
+        out = line(row_at(dq, h // sizes.h, h % sizes.h, l, like.itemsize), sizes.d, like)
         for part in range(parts):
             row = line(partial + (part * count + number) * sizes.d * like.itemsize, sizes.d, like)
             for j in range(sizes.d):
@@ -252,16 +248,22 @@ def _add_parts(begin, end, like, parts, dq, partial, sizes):
 def _gradient(like, address):
     t = table_at(address)
     sizes, options = told_options(t)
-    heads = told_heads(t, 22), told_heads(t, 26), told_heads(t, 30)
-    y, dq, dk, dv, dy = told_heads(t, 34), told_heads(t, 41), told_heads(t, 45), told_heads(t, 49), told_heads(t, 53)
+    heads = told_heads(t, where.Q), told_heads(t, where.K), told_heads(t, where.V)
+    y, dq, dk, dv, dy = (
+        told_heads(t, where.Y),
+        told_heads(t, where.DQ),
+        told_heads(t, where.DK),
+        told_heads(t, where.DV),
+        told_heads(t, where.DY),
+    )
     rows, pairs = sizes.n * sizes.h * sizes.l, sizes.n * sizes.g
     if pairs == 0:
         return
     prepare_products(like)
-    saved = line(t[38], rows, like), t[39], t[40], t[57]
-    if t[57]:
+    saved = line(t[where.LSE], rows, like), t[where.P], t[where.DP], t[where.DSCORES]
+    if t[where.DSCORES]:
         # columns beyond the last that a block of queries sees stay as they are
-        scores = line(t[57], rows * sizes.s if options.causal else 0, like)
+        scores = line(t[where.DSCORES], rows * sizes.s if options.causal else 0, like)
         scores[:] = 0
     blocks = max(1, (sizes.s + KEYS - 1) // KEYS)
     grain = (blocks + min(blocks, (UNITS + pairs - 1) // pairs) - 1) // min(blocks, (UNITS + pairs - 1) // pairs) * KEYS

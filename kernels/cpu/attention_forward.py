@@ -16,6 +16,7 @@ import math
 import numpy as np
 
 from ..jit import compiled, parallel_for, standalone
+from . import attention_problem as where
 from .attention_blocks import (
     block_rows,
     by_row,
@@ -32,7 +33,7 @@ from .attention_blocks import (
     turned,
     workspace,
 )
-from .attention_problem import table_at, told_heads, told_options
+from .attention_problem import row_at, table_at, told_heads, told_options
 from .attention_rows import drawn, drop, finish_scores, softmax_from
 from .attention_tiles import ahead, forget, remember
 from .attention_vectors import row_copy, row_exp, row_max
@@ -41,12 +42,6 @@ from .vecmath import exp_below, log
 
 KEYS = 512  # in a block
 UNITS = 32  # pieces of work there should be
-_ZERO = np.uint64(0)
-
-
-@compiled
-def _at(heads, n, h, l, itemsize):
-    return heads.address + (n * heads.sample + h * heads.head + l * heads.row) * itemsize
 
 
 @compiled
@@ -75,7 +70,7 @@ def _weigh(like, scores, size, place, block, arrays, sizes, options, totals):
         if first_key:
             factor = exp_below(before - shift)
             total += factor * totals[i]
-            out = _at(y, n, h, l, like.itemsize)
+            out = row_at(y, n, h, l, like.itemsize)
             row_copy(factor, out, out, sizes.e)
         lse[number], totals[i] = top, total
         if p and not several:
@@ -101,7 +96,7 @@ def _finish(like, place, arrays, sizes, options, totals):
     for i in range(queries):
         l = first_query + i
         number = first + i
-        out = _at(y, n, h, l, like.itemsize)
+        out = row_at(y, n, h, l, like.itemsize)
         row_copy(totals[i], out, out, sizes.e)
         if p and sizes.s > KEYS:
             kept = line(p + number * sizes.s * like.itemsize, sizes.s, like)
@@ -129,8 +124,8 @@ def _look_ahead(like, regions, unit, units, parts, grain, at, end, first_key, he
         n, g = block // parts // sizes.g, block // parts % sizes.g
         h, l = g * share + following // sizes.l, following % sizes.l
         count = min(tall, sizes.l - l)
-        remember(regions, _at(q, n, h, l, item), q.row * item, count, sizes.d * item)
-        remember(regions, _at(y, n, h, l, item), y.row * item, count, sizes.e * item)
+        remember(regions, row_at(q, n, h, l, item), q.row * item, count, sizes.d * item)
+        remember(regions, row_at(y, n, h, l, item), y.row * item, count, sizes.e * item)
         if p and sizes.s <= KEYS:
             size = sizes.s * item
             remember(regions, p + ((n * sizes.h + h) * sizes.l + l) * size, size, count, size)
@@ -140,8 +135,8 @@ def _look_ahead(like, regions, unit, units, parts, grain, at, end, first_key, he
         # each block of queries brings its share of them
         low = count * (at - begin) // (end - begin)
         high = count * (min(at + tall, end) - begin) // (end - begin)
-        remember(regions, _at(k, n, g, key + low, item), k.row * item, high - low, sizes.d * item)
-        remember(regions, _at(v, n, g, key + low, item), v.row * item, high - low, sizes.e * item)
+        remember(regions, row_at(k, n, g, key + low, item), k.row * item, high - low, sizes.d * item)
+        remember(regions, row_at(v, n, g, key + low, item), v.row * item, high - low, sizes.e * item)
 
 
 @compiled
@@ -169,8 +164,8 @@ def _unit(like, unit, units, parts, grain, arrays, heads, sizes, options):
     totals = line(scores + sections[3] * item, end - begin, like)
     for first_key in range(0, max(1, sizes.s), KEYS):
         columns = min(KEYS, sizes.s - first_key)
-        turn_columns(like, keys, _at(k, n, g, first_key, item), k.row, columns, sizes.d)
-        copy_rows(like, values, _at(v, n, g, first_key, item), v.row, columns, sizes.e, like.dtype.type(1))
+        turn_columns(like, keys, row_at(k, n, g, first_key, item), k.row, columns, sizes.d)
+        copy_rows(like, values, row_at(v, n, g, first_key, item), v.row, columns, sizes.e, like.dtype.type(1))
         at = begin
         while at < end:
             h, l = g * share + at // sizes.l, at % sizes.l
@@ -180,11 +175,13 @@ def _unit(like, unit, units, parts, grain, arrays, heads, sizes, options):
             if seen > 0 or first_key == 0:
                 place, rest = (n, h, l, count), totals[at - begin : at - begin + count]
                 _look_ahead(like, regions, unit, units, parts, grain, at, end, first_key, heads, arrays, sizes)
-                turn_rows(like, queries, _at(q, n, h, l, item), q.row, count, sizes.d, like.dtype.type(options.scale))
+                turn_rows(
+                    like, queries, row_at(q, n, h, l, item), q.row, count, sizes.d, like.dtype.type(options.scale)
+                )
                 operand = turned(like, keys, sizes.d)
                 product(like, count, seen, sizes.d, queries, 0, 0, operand, scores, score_size, False, regions)
                 _weigh(like, scores, score_size, place, (first_key, seen), arrays, sizes, options, rest)
-                out, operand = _at(y, n, h, l, item), by_row(like, values, e_size)
+                out, operand = row_at(y, n, h, l, item), by_row(like, values, e_size)
                 add = first_key > 0
                 product(like, count, sizes.e, seen, scores, score_size, 1, operand, out, y.row, add, regions)
                 following = first_key + KEYS
@@ -203,9 +200,9 @@ def _units(begin, end, like, units, parts, grain, arrays, heads, sizes, options)
 def _attention(like, address):
     t = table_at(address)
     sizes, options = told_options(t)
-    heads = told_heads(t, 22), told_heads(t, 26), told_heads(t, 30)
-    y = told_heads(t, 34)
-    lse = line(t[38], sizes.n * sizes.h * sizes.l, like)
+    heads = told_heads(t, where.Q), told_heads(t, where.K), told_heads(t, where.V)
+    y = told_heads(t, where.Y)
+    lse = line(t[where.LSE], sizes.n * sizes.h * sizes.l, like)
     rows, pairs = sizes.h // sizes.g * sizes.l, sizes.n * sizes.g
     if rows == 0 or pairs == 0:
         return
@@ -216,7 +213,7 @@ def _attention(like, address):
     grain = (blocks + parts - 1) // parts * tall
     parts = (rows + grain - 1) // grain
     units = pairs * parts
-    parallel_for(_units, units, 1, (like, units, parts, grain, (y, lse, t[39]), heads, sizes, options))
+    parallel_for(_units, units, 1, (like, units, parts, grain, (y, lse, t[where.P]), heads, sizes, options))
 
 
 @standalone

@@ -14,8 +14,16 @@ from ..state import as_pointer, scratch_address
 from .pack import address_of
 from .random import threshold
 
-WORDS = 128  # of the table
-TABLE = 7  # scratch slot of it
+TABLE = 7  # scratch slot of the table
+# where in the table: seven sizes, options, two float64 (the options' scale and kept), masks of five words, heads of
+# four, addresses of one
+SIZES, CAUSAL, BELOW, STATE, NUMBERS = 0, 7, 8, 9, 10
+BIAS, KEEP = 12, 17
+Q, K, V, Y = 22, 26, 30, 34
+LSE, P, DP = 38, 39, 40
+DQ, DK, DV, DY = 41, 45, 49, 53
+DSCORES = 57
+WORDS = 58
 
 
 class Heads(NamedTuple):
@@ -63,6 +71,12 @@ class Options(NamedTuple):
 
 
 @compiled
+def row_at(heads, n, h, l, itemsize):
+    """Address of a row."""
+    return heads.address + (n * heads.sample + h * heads.head + l * heads.row) * itemsize
+
+
+@compiled
 def new_table():
     return numba.carray(as_pointer(scratch_address(TABLE, 8 * WORDS)), (WORDS,), np.int64)
 
@@ -90,20 +104,21 @@ def tell_mask(table, at, x):
 
 @compiled
 def tell_options(table, q, k, v, bias, keep, state, scale, causal, rate):
-    """Words 0 .. 21: sizes and options; with the checks that shapes alone do not make."""
+    """Sizes, options and masks; with the checks that shapes alone do not make."""
     if k.shape[1] == 0 or q.shape[1] % k.shape[1]:
         raise ValueError("attention: expected heads of q a multiple of those of k")
     if not 0 <= rate <= 1:
         raise ValueError("attention: rate: expected 0 .. 1")
     if rate > 0 and state.size == 0:
         raise ValueError("attention: dropout needs a state")
-    table[0], table[1], table[2], table[3] = q.shape[0], q.shape[1], k.shape[1], q.shape[2]
-    table[4], table[5], table[6], table[7] = k.shape[2], q.shape[3], v.shape[3], np.intp(causal)
-    table[8], table[9] = np.intp(threshold(rate)), address_of(state)
-    numbers = table[10:12].view(np.float64)
+    table[SIZES], table[SIZES + 1], table[SIZES + 2] = q.shape[0], q.shape[1], k.shape[1]
+    table[SIZES + 3], table[SIZES + 4] = q.shape[2], k.shape[2]
+    table[SIZES + 5], table[SIZES + 6] = q.shape[3], v.shape[3]
+    table[CAUSAL], table[BELOW], table[STATE] = np.intp(causal), np.intp(threshold(rate)), address_of(state)
+    numbers = table[NUMBERS : NUMBERS + 2].view(np.float64)
     numbers[0], numbers[1] = scale, 1.0 / (1.0 - rate) if rate < 1 else 0.0
-    tell_mask(table, 12, bias)
-    tell_mask(table, 17, keep)
+    tell_mask(table, BIAS, bias)
+    tell_mask(table, KEEP, keep)
 
 
 @compiled
@@ -118,9 +133,10 @@ def _told_mask(t, at):
 
 @compiled
 def told_options(t):
-    numbers = t[10:12].view(np.float64)
-    sizes = Sizes(t[0], t[1], t[2], t[3], t[4], t[5], t[6])
-    return sizes, Options(numbers[0], numbers[1], t[7] != 0, t[8], t[9], _told_mask(t, 12), _told_mask(t, 17))
+    numbers, i = t[NUMBERS : NUMBERS + 2].view(np.float64), SIZES
+    sizes = Sizes(t[i], t[i + 1], t[i + 2], t[i + 3], t[i + 4], t[i + 5], t[i + 6])
+    masks = _told_mask(t, BIAS), _told_mask(t, KEEP)
+    return sizes, Options(numbers[0], numbers[1], t[CAUSAL] != 0, t[BELOW], t[STATE], masks[0], masks[1])
 
 
 @compiled
