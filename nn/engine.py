@@ -5,12 +5,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
 from .doors import call, contiguous, copy_into, empty, one, same_device
 from .mode import mode
+from .pool import Block
 from .sparse import SparseGradient
 from .tape import Context
 from .tensor import Tensor
@@ -59,18 +61,26 @@ def grad(
     seeds = [(t, _seed(t, g)) for t, g in zip(outputs, grad_outputs, strict=True)]
     found: dict = {_place(t): None for t in inputs}
     _run(seeds, bool(retain_graph), None, found, _between(outputs, found))
-    results = []
-    for i, tensor in enumerate(inputs):
-        result = found[_place(tensor)]
-        if result is None and not allow_unused:
+    results = [found[_place(t)] for t in inputs]
+    # nobody else shall know them
+    found.clear()
+    for i in range(len(results)):
+        if results[i] is None and not allow_unused:
             raise RuntimeError(f"grad: the outputs do not depend on input {i}; allow_unused=True gives None for it")
-        results.append(None if result is None else _copy(result))
+        # one reference is the list's, one the function's: of an array of its own memory, no view is about either
+        if getrefcount(results[i]) > 2 or not _is_whole(results[i]):
+            results[i] = _copy(results[i])
     return tuple(results)
+
+
+def _is_whole(array: Any) -> bool:
+    """Whether an array is no view of another: those of the pool have a Block as their base."""
+    return type(array) is _ndarray and (array.base is None or type(array.base) is Block)
 
 
 def _copy(array: Any) -> Any:
     """An array of the caller's own: two gradients may look at the same memory."""
-    if type(array) is SparseGradient:
+    if array is None or type(array) is SparseGradient:
         return array
     copy = empty(array.shape, array.dtype, same_device(array))
     copy_into(copy, array)

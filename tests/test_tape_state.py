@@ -200,3 +200,52 @@ def test_grad_of_several_outputs_and_unused_inputs():
         grad(Mul.apply(x, w), [ONES], ONES)
     with pytest.raises(ValueError, match="expected 1 grad_outputs, one an output, got 2"):
         grad(Mul.apply(x, w), x, [ONES, ONES])
+
+
+class Gives(Function):
+    """Its backward gives what the test wants, twice."""
+
+    @staticmethod
+    def forward(ctx, x, w, give):
+        y = empty(x.shape, x.dtype, ctx.device)
+        call("elementwise.add_forward", y, x, w)
+        ctx.give = give
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        dx, dw = ctx.give(dy)
+        return dx, dw, None
+
+
+def test_grad_gives_arrays_of_their_own():
+    """Whoever changes one changes nothing else: not the other, not what was given, nothing that is kept somewhere."""
+    kept = np.full(20_000, 3, np.float32)
+
+    def one_made(dy):
+        both = empty((2, *dy.shape), dy.dtype)
+        call("elementwise.fill_forward", both, 3.0)
+        return both[0], both[0]
+
+    for give in (one_made, lambda dy: (dy, dy), lambda dy: (kept, dy), lambda dy: (kept[:], kept[::1])):
+        x, w = (Tensor(np.zeros(20_000, np.float32), requires_grad=True) for _ in range(2))
+        seed = np.full(20_000, 3, np.float32)
+        dx, dw = grad(Gives.apply(x, w, give), [x, w], seed)
+        assert not np.shares_memory(dx, dw)
+        dx[:] = 1
+        dw[:] = 2
+        assert (seed == 3).all() and (kept == 3).all() and (dx == 1).all()
+
+
+def test_grad_copies_nothing_that_is_nobody_elses():
+    addresses = []
+
+    def fresh(dy):
+        dx, dw = empty(dy.shape, dy.dtype), empty(dy.shape, dy.dtype)
+        addresses[:] = [dx.ctypes.data, dw.ctypes.data]
+        return dx, dw
+
+    for size in (3, 20_000):
+        x, w = (Tensor(np.zeros(size, np.float32), requires_grad=True) for _ in range(2))
+        gradients = grad(Gives.apply(x, w, fresh), [x, w], np.ones(size, np.float32))
+        assert [g.ctypes.data for g in gradients] == addresses
