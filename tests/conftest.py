@@ -2,12 +2,13 @@
 
 Tests marked `@pytest.mark.process(selection..., env={...}, needs="module")` run a selection of the tests in a process
 of their own (another CPU, bounds checking, the CUDA simulator); with `program="tests/..."` that is what runs. These
-processes run one after the other on the second core, beside the tests of this process; the test itself comes last and
-asks how it went.
+processes run one after the other on the second core, beside the tests of this process, and two at a time when those are
+done; the test itself comes last and asks how it went.
 """
 
 import importlib.util
 import os
+import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -44,8 +45,15 @@ def rng(request):
 
 
 _inside = "HOTLOOP_TEST_PROCESS" in os.environ
-_beside = ThreadPoolExecutor(1)
+_beside = ThreadPoolExecutor(2)
+# processes that may run: one beside the other tests, two when these are done and wait
+_room = threading.Semaphore(1)
 _running: dict = {}
+
+
+def _in_turn(work):
+    with _room:
+        return work()
 
 
 def pytest_configure(config):
@@ -63,7 +71,7 @@ def pytest_runtestloop(session):
         if mark and not _inside and not session.config.option.collectonly and not _lacking(mark):
             program, env = mark.kwargs.get("program"), mark.kwargs.get("env")
             work = partial(python, program) if program else partial(run_tests, *mark.args, env=env)
-            _running[item.nodeid] = _beside.submit(work)
+            _running[item.nodeid] = _beside.submit(_in_turn, work)
 
 
 def pytest_sessionfinish():
@@ -75,8 +83,14 @@ def _lacking(mark):
     return needs if needs and importlib.util.find_spec(needs) is None else ""
 
 
+@pytest.fixture(scope="session")
+def _nothing_else():
+    """These tests come last."""
+    _room.release()
+
+
 @pytest.fixture
-def process(request):
+def process(request, _nothing_else):
     """Waits for the process of this test; fails with all it said."""
     lacking = _lacking(request.node.get_closest_marker("process"))
     if _inside or lacking:
