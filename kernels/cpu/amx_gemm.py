@@ -27,15 +27,16 @@ Every element of C is summed in the same order whatever chunk it falls in, so re
 
 from typing import NamedTuple
 
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
-from ..jit import compiled, overload, parallel_for, scratch
+from ..jit import compiled, intrinsic, overload, parallel_for, scratch
 from ..state import PRODUCTS, load
 from .amx import EDGE, TILE, add_blocks, amx_tile, configure, release
 from .epilogue import beginning, finish_tile, in_registers
 from .pack import address_of, pack_panel, panel_size
 from .parts import BLOCK, kept_parts
-from .prefetch import fetch
 from .split import panel_blocks, split_panel
 from .target import AMX, FLOAT_LANES, ROWS, VECTORS
 from .tile import ADD, FROM_BIAS, tile
@@ -57,6 +58,20 @@ class Split(NamedTuple):
     address: int
     panel: int
     block: int
+
+
+@intrinsic
+def _fetch(typingctx, address):
+    """Begin to bring the cache line at an address into L2."""
+
+    def codegen(context, builder, signature, args):
+        pointer, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, i32, i32, i32])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(fetch, [builder.inttoptr(args[0], pointer), *(ir.Constant(i32, x) for x in (0, 2, 1))])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
 
 
 @compiled
@@ -108,8 +123,8 @@ def _on_tiles(part, split_a, split_b, c, ldc, place, products, start, last, epil
                 c_at = c_base + at * 4
                 if final:
                     for row in range(high):
-                        fetch(c_at + row * ldc * 4)
-                        fetch(c_at + (row * ldc + wide - 1) * 4)
+                        _fetch(c_at + row * ldc * 4)
+                        _fetch(c_at + (row * ldc + wide - 1) * 4)
                 whole = plain and high == EDGE and wide == EDGE
                 straight, kept = whole and first and final and start == 0, first and not final
                 to, to_row = (c_at, ldc * 4) if straight else (sums if kept else corner, EDGE * 4)

@@ -5,7 +5,6 @@ import numpy as np
 from .. import shared
 from ..jit import compiled, standalone
 from .pack import Panels
-from .prefetch import fetch_rows, fetch_rows_to_write
 from .target import DOUBLE_LANES, FLOAT_LANES, MASKED, VECTORS
 from .tile import ADD, ROW_VECTORS, tile
 
@@ -21,30 +20,16 @@ def _tiles(like, item, width, area, depth, height, a, b, corner, ldc, start, bia
     pace = width // VECTORS * ROW_VECTORS if MASKED and bottom - top == 1 and b.panel == width else width
     parts = (depth + KC - 1) // KC
     steps = (depth + parts - 1) // parts
-    # the operands of a small product are near already
-    far = bottom - top > height and float(bottom - top) * (right - left) * depth >= SMALL
     for step in range(0, depth, steps):
         count = min(steps, depth - step)
         begin_with = start if step == 0 else ADD
         clip = relu != 0 and step + count == depth
         for j in range(left, right, pace):
             b_at = b.address + (j // width * b.panel + step * b.step) * item
-            # the panel of B after this one: its next columns, or its first ones further down
-            next_j, next_step = (j + pace, step) if j + pace < right else (left, step + count)
-            next_at = b.address + (next_j // width * b.panel + next_step * b.step) * item
-            next_count = min(steps, depth - next_step) if far else 0
-            share = (next_count * height + bottom - top - 1) // (bottom - top)
             for i in range(top, bottom, height):
                 high, wide = min(height, bottom - i), min(pace, right - j)
                 a_at = a.address + (i // height * a.panel + step * a.step) * item
                 at, bias_at = corner + (i * ldc + j) * item, bias + j * item
-                if far:
-                    fetch_rows_to_write(at, high, ldc * item, wide * item)
-                    # each tile of this panel fetches its share of the next one's steps
-                    fetched = (i - top) // height * share
-                    rows = max(0, min(share, next_count - fetched))
-                    length = min(pace, right - next_j) * item
-                    fetch_rows(next_at + fetched * b.step * item, rows, b.step * item, length)
                 tile(like, high, wide, count, a_at, a.line, a.step, b_at, b.step, at, ldc, begin_with, bias_at, clip)
 
 
